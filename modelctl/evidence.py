@@ -1,0 +1,171 @@
+"""What a router writes down, and its wire form in the spool.
+
+A worker appends frames to its spool; a recorder reads them. Three records exist:
+
+- *Served*: one arm answered one request of a client.
+- *Compared*: the baseline answered it and a candidate was shown it: the request and both answers together, so that
+  nothing downstream joins anything.
+- *Tally*: how many records the worker had offered, accepted and dropped when it wrote this batch. Tallies are cumulative per
+  spool, so at any position of a spool `offered = accepted + dropped`, and `accepted` is the number of records before it.
+
+A frame is `u32 length | u32 crc32 | u8 version | payload`, little-endian; length and checksum are those of the payload,
+which is MessagePack. Fields are positional: new ones go to the end and have a default.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from modelctl.errors import Corrupt
+
+VERSION = 1
+HEADER = struct.Struct("<IIB")
+MAX_PAYLOAD = 128 * 1024 * 1024
+
+# A spool is one folder per boot of a worker: segments in the order of their names, and a file its owner holds a lock on.
+SEGMENT_SUFFIX = ".seg"
+LOCK_FILE = "lock"
+
+
+def segment_name(number: int) -> str:
+    """The file name of a spool's `number`-th segment, from 1: sorts in the order of writing."""
+    return f"{number:010d}{SEGMENT_SUFFIX}"
+
+
+# Why an answer is not a complete HTTP response of its backend.
+CONNECT = "connect"  # no connection to any endpoint within the connect timeout
+TIMEOUT = "timeout"  # no first byte within the response timeout
+RESET = "reset"  # the connection broke before the first byte
+TRUNCATED = "truncated"  # the connection broke, or the framing did, inside the answer
+INVALID = "invalid"  # bytes that are not HTTP
+OVERLOAD = "overload"  # the backend's limits of requests in flight and pending were reached
+CLIENT_GONE = "client-gone"  # the client left before its answer was complete; says nothing about the backend
+
+# Why a request that should have been shown to an arm was not.
+SENT = "sent"  # it was
+TOO_LARGE = "too-large"  # its body is larger than the route's `shadow_bytes`
+INFLIGHT = "inflight"  # the arm's limit of shown requests in flight and waiting was reached
+ABORTED = "aborted"  # the request never became complete
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """What the client sent: `body` is a prefix of `size` bytes, kept up to the route's capture limit."""
+
+    method: bytes
+    target: bytes
+    content_type: bytes
+    encoding: bytes
+    body: bytes
+    size: int
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What one backend answered. `status` is 0 when no response head arrived; `failure` is "" for a complete response.
+
+    Times are microseconds from the moment the router had the request's head; `first_byte` is 0 when none came.
+    `body` is a prefix of `size` bytes, as they were on the wire (still encoded).
+    """
+
+    backend: str
+    status: int
+    failure: str
+    latency: int
+    first_byte: int
+    content_type: bytes
+    encoding: bytes
+    body: bytes
+    size: int
+
+
+class Context(msgspec.Struct, frozen=True, array_like=True):
+    """Which decision a request fell under. `probability` is the answering arm's share in basis points.
+
+    `unit` is empty when the request itself is the unit.
+    """
+
+    route: str
+    rollout: int
+    stage: int
+    table: int
+    role: str
+    reason: str
+    probability: int
+    unit: bytes
+
+
+class Served(msgspec.Struct, frozen=True, array_like=True, tag="s"):
+    """`id` is a UUIDv7, unique per request; `at` its Unix time in microseconds. `shown` pairs each arm with its fate."""
+
+    id: bytes
+    request_id: bytes
+    at: int
+    context: Context
+    request: Request
+    answer: Answer
+    shown: tuple[tuple[str, str], ...] = ()
+
+
+class Compared(msgspec.Struct, frozen=True, array_like=True, tag="c"):
+    """`served` is the record of the answer the client got, `shadow` the answer of the arm that was shown the request."""
+
+    served: Served
+    shadow: Answer
+
+
+class Tally(msgspec.Struct, frozen=True, array_like=True, tag="t"):
+    """Cumulative counts of one spool: `offered = accepted + sum(dropped.values())`. `dropped` is by reason."""
+
+    offered: int
+    accepted: int
+    dropped: dict[str, int]
+
+
+Record = Served | Compared | Tally
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+def frame(record: Record) -> bytes:
+    """The bytes of one record in a spool."""
+    payload = _encode(record)
+    return HEADER.pack(len(payload), crc32(payload), VERSION) + payload
+
+
+class Frame(NamedTuple):
+    """One frame read from a segment: its payload, and the offset just behind it."""
+
+    payload: bytes
+    end: int
+
+
+def frames(segment: bytes, start: int = 0) -> Iterator[Frame]:
+    """The whole frames of `segment` from `start`; ends before a frame that is not all there yet.
+
+    Raises Corrupt at a frame whose length, checksum or version is wrong: what follows it cannot be trusted.
+    """
+    offset = start
+    while offset + HEADER.size <= len(segment):
+        length, checksum, version = HEADER.unpack_from(segment, offset)
+        if version != VERSION or length > MAX_PAYLOAD:
+            raise Corrupt(f"the frame at byte {offset} has version {version} and length {length}; known is version {VERSION}")
+        end = offset + HEADER.size + length
+        if end > len(segment):
+            return
+        payload = segment[offset + HEADER.size : end]
+        if crc32(payload) != checksum:
+            raise Corrupt(f"the frame at byte {offset} does not match its checksum")
+        yield Frame(payload, end)
+        offset = end
+
+
+def decode(payload: bytes) -> Record:
+    """The record in a frame's payload. Raises Corrupt."""
+    try:
+        record: Record = _decode(payload)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"a frame holds no record: {error}") from error
+    return record

@@ -1,0 +1,139 @@
+"""One attempt to replace a route's baseline, as frozen values, and the law of what may happen to it.
+
+TRANSITIONS is the law: a phase and a verb give the next phase, and what is not in it is refused. Two verbs end a
+rollout; both are legal in every open phase, so nothing can get stuck and abort always wins.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+import msgspec
+
+from modelctl.errors import IllegalMove
+from modelctl.traffic import Arm, Role
+
+
+class Phase(StrEnum):
+    """Where a rollout stands. The last two are its ends."""
+
+    PROGRESSING = "progressing"
+    PAUSED = "paused"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled-back"
+
+
+class Verb(StrEnum):
+    """What a person (or, through a gate, the controller) does to a rollout."""
+
+    ADVANCE = "advance"
+    PAUSE = "pause"
+    RESUME = "resume"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+OPEN = frozenset({Phase.PROGRESSING, Phase.PAUSED})
+
+TRANSITIONS: Mapping[tuple[Phase, Verb], Phase] = MappingProxyType(
+    {
+        (Phase.PROGRESSING, Verb.ADVANCE): Phase.PROGRESSING,
+        (Phase.PROGRESSING, Verb.PAUSE): Phase.PAUSED,
+        (Phase.PROGRESSING, Verb.PROMOTE): Phase.PROMOTED,
+        (Phase.PROGRESSING, Verb.ROLLBACK): Phase.ROLLED_BACK,
+        (Phase.PAUSED, Verb.RESUME): Phase.PROGRESSING,
+        (Phase.PAUSED, Verb.PROMOTE): Phase.PROMOTED,
+        (Phase.PAUSED, Verb.ROLLBACK): Phase.ROLLED_BACK,
+    }
+)
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung of a ladder: who answers, who is shown, and who can be reached at the preview address."""
+
+    title: str
+    arms: tuple[Arm, ...]
+    preview: str = ""
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """A period of a rollout with constant shares. Times are Unix milliseconds; `closed_at` is 0 while it lasts."""
+
+    id: int
+    rollout: int
+    arms: tuple[Arm, ...]
+    opened_at: int
+    closed_at: int = 0
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+    """From start to promoted or rolled back. `winner` is the backend that was promoted, or empty.
+
+    `revision` grows with every change; it is the rollout's ETag.
+    """
+
+    id: int
+    route: str
+    strategy: str
+    baseline: str
+    candidates: tuple[str, ...]
+    steps: tuple[Step, ...]
+    step: int = 0
+    phase: Phase = Phase.PROGRESSING
+    winner: str = ""
+    stage: int = 0
+    salt: str
+    opened_at: int
+    closed_at: int = 0
+    actor: str = ""
+    reason: str = ""
+    revision: int = 1
+
+    @property
+    def open(self) -> bool:
+        """Whether it still decides about its route's traffic."""
+        return self.phase in OPEN
+
+    @property
+    def current(self) -> Step:
+        """The step whose split is live while the rollout is open. A paused rollout keeps it."""
+        return self.steps[self.step]
+
+
+def legal_verbs(rollout: Rollout) -> tuple[Verb, ...]:
+    """The verbs that `apply` accepts now, in the order of Verb."""
+    verbs = (verb for verb in Verb if (rollout.phase, verb) in TRANSITIONS)
+    return tuple(verb for verb in verbs if verb is not Verb.ADVANCE or rollout.step + 1 < len(rollout.steps))
+
+
+def apply(rollout: Rollout, verb: Verb, *, at: int, winner: str = "") -> Rollout:
+    """The rollout after `verb` at Unix millisecond `at`. `winner` goes with PROMOTE alone and names a candidate.
+
+    Raises IllegalMove, which names what is possible instead.
+    """
+    if verb not in legal_verbs(rollout):
+        raise IllegalMove(_refusal(rollout, verb))
+    phase = TRANSITIONS[rollout.phase, verb]
+    return msgspec.structs.replace(
+        rollout,
+        phase=phase,
+        step=rollout.step + (verb is Verb.ADVANCE),
+        winner=winner if phase is Phase.PROMOTED else "",
+        closed_at=0 if phase in OPEN else at,
+        revision=rollout.revision + 1,
+    )
+
+
+def _refusal(rollout: Rollout, verb: Verb) -> str:
+    name = f"rollout {rollout.id} of route {rollout.route!r}"
+    if not rollout.open:
+        return f"cannot {verb}: {name} has ended ({rollout.phase}); start a new one"
+    legal = ", ".join(legal_verbs(rollout))
+    if verb is Verb.ADVANCE and rollout.phase is Phase.PROGRESSING:
+        return f"cannot advance: {name} is at its last step, {rollout.current.title!r}; possible now: {legal}"
+    return f"cannot {verb}: {name} is {rollout.phase}; possible now: {legal}"
+
+
+def settled(backend: str) -> tuple[Arm, ...]:
+    """The arms of a route without an open rollout: its baseline answers everything."""
+    return (Arm(backend=backend, role=Role.BASELINE, answers=10_000),)

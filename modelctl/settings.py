@@ -1,0 +1,181 @@
+"""What needs a restart to change: where things listen, where they keep things, and the limits of a router process.
+
+`read_settings` takes the environment as an argument and reports every fault at once. A setting's environment variable is
+`MODELCTL_` and its name in capitals; a command line option of the same name wins over it.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from modelctl.errors import InvalidSettings
+
+PREFIX = "MODELCTL_"
+_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A host and port to listen on or connect to. Port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting with its default. Times are seconds, sizes bytes."""
+
+    listen: Address = Address("127.0.0.1", 8080)
+    control: Address = Address("127.0.0.1", 8900)
+    workers: int = 1
+    data_dir: Path = Path(".modelctl")
+    database: str = ""
+    key: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    header_timeout: float = 10.0
+    idle_timeout: float = 75.0
+    body_timeout: float = 30.0
+    drain_timeout: float = 30.0
+    max_head_bytes: int = 65_536
+    max_fields: int = 128
+    max_body_bytes: int = 1_073_741_824
+    max_connections: int = 10_000
+    spool_buffer_bytes: int = 16_777_216
+    spool_max_bytes: int = 4_294_967_296
+
+    @property
+    def database_url(self) -> str:
+        """Where the store is: `database`, or a SQLite file in the data folder."""
+        return self.database or f"sqlite:///{self.data_dir.absolute() / 'modelctl.db'}"
+
+    @property
+    def spool_dir(self) -> Path:
+        """The folder of all spools on this machine."""
+        return self.data_dir / "spool"
+
+    @property
+    def table_file(self) -> Path:
+        """The last routing table that was good: what a router starts from."""
+        return self.data_dir / "routing-table.json"
+
+
+def parse_address(text: str) -> Address:
+    """`HOST:PORT` or `[IPv6]:PORT`. Raises ValueError."""
+    match = _ADDRESS.fullmatch(text)
+    if not match or int(match["port"]) > 65_535:
+        raise ValueError(f"{text!r} is not HOST:PORT with a port up to 65535, such as 127.0.0.1:8080")
+    return Address(match["host"].strip("[]"), int(match["port"]))
+
+
+def _parse_whole(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _parse_seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
+        raise ValueError(f"{text!r} is not a number of seconds such as 10 or 0.5")
+    return float(text)
+
+
+def _parse_networks(text: str) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip())
+
+
+def _parse_database(text: str) -> str:
+    if text and not re.match(r"(sqlite|postgresql)(\+[a-z0-9_]+)?://", text):
+        raise ValueError("it must start with sqlite:/// or postgresql://")
+    return re.sub(r"^postgresql://", "postgresql+psycopg://", text)
+
+
+_PARSERS: Mapping[object, Callable[[str], object]] = {
+    Address: parse_address,
+    int: _parse_whole,
+    float: _parse_seconds,
+    str: str,
+    Path: Path,
+    tuple[str, ...]: _parse_networks,
+}
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "workers": (1, 64),
+    "header_timeout": (0.1, 600),
+    "idle_timeout": (0.1, 86_400),
+    "body_timeout": (0.1, 86_400),
+    "drain_timeout": (0, 3_600),
+    "max_head_bytes": (1_024, 1_048_576),
+    "max_fields": (8, 10_000),
+    "max_body_bytes": (0, 1 << 50),
+    "max_connections": (1, 1_000_000),
+    "spool_buffer_bytes": (65_536, 1 << 34),
+    "spool_max_bytes": (1 << 20, 1 << 50),
+}
+
+
+def read_settings(environment: Mapping[str, str], options: Mapping[str, str | None]) -> Settings:
+    """The settings that `environment` and then `options` (by field name, None for not given) ask for.
+
+    Raises InvalidSettings with one sentence for each fault, and names the variable or option to mend.
+    """
+    values: dict[str, object] = {}
+    faults: list[str] = []
+    for field in msgspec.structs.fields(Settings):
+        variable = PREFIX + field.name.upper()
+        given = options.get(field.name)
+        source = variable if given is None else f"--{field.name.replace('_', '-')}"
+        text = environment.get(variable) if given is None else given
+        if text is None:
+            continue
+        try:
+            values[field.name] = _parsed(field.name, text, field.type)
+        except ValueError as error:
+            faults.append(f"{source}: {error}")
+    known = {PREFIX + field.name.upper() for field in msgspec.structs.fields(Settings)} | _FOREIGN
+    faults += [f"{name}: no such setting" for name in sorted(environment) if name.startswith(PREFIX) and name not in known]
+    settings = Settings(**values)  # type: ignore[arg-type]
+    faults += _cross_faults(settings)
+    if faults:
+        raise InvalidSettings(faults)
+    return settings
+
+
+# Variables of the command line client, which share the prefix.
+_FOREIGN = {f"{PREFIX}URL"}
+
+
+def _parsed(name: str, text: str, type_: object) -> object:
+    value = _parse_database(text) if name == "database" else _PARSERS[type_](text)
+    if isinstance(value, int | float) and name in _RANGES:
+        low, high = _RANGES[name]
+        if not low <= value <= high:
+            raise ValueError(f"{text} is out of range: from {low:g} to {high:g}")
+    return value
+
+
+def _cross_faults(settings: Settings) -> list[str]:
+    faults = []
+    if not settings.control.loopback and not settings.key:
+        faults.append(
+            f"control: {settings.control} can be reached from other machines, and there is no key: "
+            "set MODELCTL_KEY to a secret (for example: openssl rand -hex 24), here and for every client and router"
+        )
+    if settings.key and not re.fullmatch(r"[!-~]{16,256}", settings.key):
+        faults.append("MODELCTL_KEY: a key has 16 to 256 visible ASCII characters and no spaces")
+    return faults

@@ -1,0 +1,275 @@
+"""The nouns of moving traffic, as values that check themselves, and the decision for one request.
+
+Shares are integers in basis points: 10,000 is all. A share that answers is exclusive (the shares of a route's arms add up
+to 10,000); a share that is shown is extra (the client never sees those answers).
+
+The decision is one keyed hash. `blake2b(unit, key=salt, digest_size=16)` gives two 64-bit numbers; each is scaled to
+0..9999. The first picks the arm that answers, the second the arms that are shown the request. Candidates own the
+intervals from 0 upwards in their order and the baseline owns the rest, so raising a candidate's share only moves units from
+the baseline into it, on every router and after every restart.
+"""
+
+import re
+from bisect import bisect_right
+from enum import StrEnum
+from hashlib import blake2b
+from itertools import accumulate
+from typing import NamedTuple
+
+import msgspec
+
+from modelctl.endpoint import parse_endpoint
+from modelctl.errors import InvalidInput, InvalidTable
+
+ALL = 10_000
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ROUTE_PATH = re.compile(r"/|(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
+_ROUTE_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]+\]")
+
+
+class Role(StrEnum):
+    """What an arm is to its rollout."""
+
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+
+
+class Reason(StrEnum):
+    """Why an arm answered a request."""
+
+    ONLY = "only"  # no split: one arm answers everything
+    SPLIT = "split"  # the hash of the unit
+    PREVIEW = "preview"  # the client asked for this arm at its preview address
+
+
+class PredictionType(StrEnum):
+    """What the extracted prediction is. `auto` decides from the JSON type."""
+
+    AUTO = "auto"
+    LABEL = "label"
+    NUMBER = "number"
+    TEXT = "text"
+
+
+def checked_name(name: str, noun: str) -> str:
+    """`name` itself, or InvalidInput. Names stand in URLs, header values and file names."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} is no name for a {noun}: use 1 to 63 lower-case letters, digits, '.', '_' or '-', "
+            "starting and ending with a letter or digit"
+        )
+    return name
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model server the router can send requests to. Times are milliseconds."""
+
+    name: str
+    endpoints: tuple[str, ...]
+    kind: str = "json"
+    prediction: str = ""
+    prediction_type: PredictionType = PredictionType.AUTO
+    connect_timeout_ms: int = 1_000
+    response_timeout_ms: int = 60_000
+    pool_idle_ms: int = 4_000
+    max_inflight: int = 256
+    max_pending: int = 128
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, "backend")
+        if not self.endpoints:
+            raise InvalidInput(f"backend {self.name!r} needs at least one URL, such as http://127.0.0.1:8001")
+        for url in self.endpoints:
+            parse_endpoint(url)
+        if len({parse_endpoint(url) for url in self.endpoints}) != len(self.endpoints):
+            raise InvalidInput(f"backend {self.name!r} names one URL twice")
+        for field, low, high in _BACKEND_LIMITS:
+            if not low <= getattr(self, field) <= high:
+                raise InvalidInput(f"{field} of backend {self.name!r} must be from {low} to {high}, not {getattr(self, field)}")
+
+
+_BACKEND_LIMITS = (
+    ("connect_timeout_ms", 1, 60_000),
+    ("response_timeout_ms", 1, 3_600_000),
+    ("pool_idle_ms", 0, 600_000),
+    ("max_inflight", 1, 100_000),
+    ("max_pending", 0, 100_000),
+)
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much of a request is kept. Bytes beyond a limit pass through and are not recorded.
+
+    A request whose body is larger than `shadow_bytes` is not shown to any arm (counted as `too-large`).
+    """
+
+    request_bytes: int = 64 * 1024
+    answer_bytes: int = 64 * 1024
+    shadow_bytes: int = 1024 * 1024
+    arm_header: bool = True
+
+    def __post_init__(self) -> None:
+        for field in ("request_bytes", "answer_bytes", "shadow_bytes"):
+            if not 0 <= getattr(self, field) <= 16 * 1024 * 1024:
+                raise InvalidInput(f"{field} must be from 0 to 16777216 (16 MiB), not {getattr(self, field)}")
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """One backend's place on a route now."""
+
+    backend: str
+    role: Role
+    answers: int = 0
+    shown: int = 0
+    max_inflight: int = 64
+
+    def __post_init__(self) -> None:
+        for field in ("answers", "shown"):
+            if not 0 <= getattr(self, field) <= ALL:
+                raise InvalidInput(f"the share `{field}` of arm {self.backend!r} must be from 0 to {ALL} basis points")
+        if not 1 <= self.max_inflight <= 100_000:
+            raise InvalidInput(f"max_inflight of arm {self.backend!r} must be from 1 to 100000, not {self.max_inflight}")
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """The stable address clients use, and what happens to its requests now.
+
+    `unit` is `request` or `header:NAME`: what is kept on one arm. `salt` is the key of the hash, 32 hex digits.
+    `preview` names the backend that answers at `/-/preview/<route name>`, or is empty.
+    """
+
+    name: str
+    arms: tuple[Arm, ...]
+    path: str = "/"
+    host: str = ""
+    unit: str = "request"
+    salt: str = "00000000000000000000000000000000"
+    rollout: int = 0
+    stage: int = 0
+    preview: str = ""
+    capture: Capture = msgspec.field(default_factory=Capture)
+
+    def __post_init__(self) -> None:
+        check_address(self.name, path=self.path, host=self.host)
+        parse_unit(self.unit)
+        if not re.fullmatch(r"[0-9a-f]{32}", self.salt):
+            raise InvalidInput(f"the salt of route {self.name!r} must be 32 lower-case hex digits")
+        if len({arm.backend for arm in self.arms}) != len(self.arms):
+            raise InvalidInput(f"route {self.name!r} names one backend in two arms")
+        if [arm.role for arm in self.arms].count(Role.BASELINE) != 1:
+            raise InvalidInput(f"route {self.name!r} needs exactly one baseline arm")
+        if sum(arm.answers for arm in self.arms) != ALL:
+            raise InvalidInput(f"the answering shares of route {self.name!r} must add up to {ALL} basis points")
+        if any(arm.shown for arm in self.arms if arm.role is Role.BASELINE):
+            raise InvalidInput(f"the baseline of route {self.name!r} cannot be shown requests: it answers them")
+
+    @property
+    def baseline(self) -> Arm:
+        """The arm that stands until something better is promoted."""
+        return next(arm for arm in self.arms if arm.role is Role.BASELINE)
+
+
+def check_address(name: str, *, path: str, host: str) -> None:
+    """Raises InvalidInput unless the name, path prefix and host are ones a route can have."""
+    checked_name(name, "route")
+    if not _ROUTE_PATH.fullmatch(path) or "/./" in f"{path}/" or "/../" in f"{path}/":
+        raise InvalidInput(f"the path {path!r} of route {name!r} must be '/' or segments like '/fraud', no '/' at the end, no '%'")
+    if path == "/-" or path.startswith("/-/"):
+        raise InvalidInput(f"the path {path!r} of route {name!r} is the router's own: paths below /-/ are preview addresses")
+    if host and not _ROUTE_HOST.fullmatch(host):
+        raise InvalidInput(f"the host {host!r} of route {name!r} must be a lower-case host name without a port")
+
+
+def parse_unit(unit: str) -> str:
+    """The lower-case header name of `header:NAME`, or "" for `request`. Raises InvalidInput."""
+    if unit == "request":
+        return ""
+    kind, _, header = unit.partition(":")
+    if kind != "header" or not _TOKEN.fullmatch(header):
+        raise InvalidInput(f"the unit {unit!r} must be 'request' or 'header:NAME', such as header:x-user-id")
+    return header.lower()
+
+
+class RoutingTable(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a router serves from. Complete: a router needs nothing else. `version` only grows."""
+
+    version: int
+    backends: tuple[Backend, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = {backend.name for backend in self.backends}
+        if len(known) != len(self.backends):
+            raise InvalidTable("the routing table names one backend twice")
+        if len({route.name for route in self.routes}) != len(self.routes):
+            raise InvalidTable("the routing table names one route twice")
+        if len({(route.host, route.path) for route in self.routes}) != len(self.routes):
+            raise InvalidTable("two routes of the routing table have the same host and path")
+        for route in self.routes:
+            wanted = {arm.backend for arm in route.arms} | ({route.preview} if route.preview else set())
+            if wanted - known:
+                raise InvalidTable(
+                    f"route {route.name!r} names a backend the routing table does not hold: {', '.join(sorted(wanted - known))}"
+                )
+
+
+def decode_table(body: bytes) -> RoutingTable:
+    """The table in `body` (JSON). Raises InvalidTable with the path of what is wrong."""
+    try:
+        return msgspec.json.decode(body, type=RoutingTable)
+    except msgspec.DecodeError as error:
+        raise InvalidTable(f"the routing table is not valid: {error}") from error
+
+
+def encode_table(table: RoutingTable) -> bytes:
+    """The JSON of `table`: the same bytes for the same table."""
+    return msgspec.json.encode(table, order="deterministic")
+
+
+class Assignment(NamedTuple):
+    """The decision for one request. `probability` is the answering arm's share when it was made, in basis points."""
+
+    arm: Arm
+    shown: tuple[Arm, ...]
+    reason: Reason
+    probability: int
+
+
+class Split:
+    """A route's decision, prepared: `assign` allocates nothing."""
+
+    __slots__ = ("_answers", "_key", "_outcomes", "_shown")
+
+    def __init__(self, route: Route) -> None:
+        candidates = [arm for arm in route.arms if arm.role is Role.CANDIDATE]
+        arms = [arm for arm in [*candidates, route.baseline] if arm.answers]
+        shown = sorted((arm for arm in candidates if arm.shown), key=lambda arm: arm.shown)
+        reason = Reason.ONLY if len(arms) == 1 else Reason.SPLIT
+        self._key = bytes.fromhex(route.salt)
+        self._answers = list(accumulate(arm.answers for arm in arms))[:-1]
+        self._shown = [arm.shown for arm in shown]
+        self._outcomes = [[Assignment(arm, seen, reason, arm.answers) for seen in _shown_sets(arm, shown)] for arm in arms]
+
+    def assign(self, unit: bytes) -> Assignment:
+        """The decision for `unit`: the same for the same route, salt and unit, everywhere."""
+        if not self._answers and not self._shown:
+            return self._outcomes[0][0]
+        digest = blake2b(unit, digest_size=16, key=self._key).digest()
+        point = int.from_bytes(digest[:8], "big") * ALL >> 64
+        outcomes = self._outcomes[bisect_right(self._answers, point)]
+        if not self._shown:
+            return outcomes[0]
+        return outcomes[bisect_right(self._shown, int.from_bytes(digest[8:], "big") * ALL >> 64)]
+
+
+def _shown_sets(answering: Arm, shown: list[Arm]) -> list[tuple[Arm, ...]]:
+    """Who is shown a request, by how many of the ascending `shown` shares its point has passed: only the baseline's are."""
+    if answering.role is not Role.BASELINE:
+        return [()] * (len(shown) + 1)
+    return [tuple(shown[passed:]) for passed in range(len(shown) + 1)]
+
+
+def assign(route: Route, unit: bytes) -> Assignment:
+    """The decision for one request of `route` by `unit`. A router prepares a `Split` once per table instead."""
+    return Split(route).assign(unit)
