@@ -1,0 +1,1 @@
+"""Two small real models on real data, and a client for them: what `modelctl demo` runs. See README.md beside this file."""
