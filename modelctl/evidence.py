@@ -65,7 +65,8 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 class Answer(msgspec.Struct, frozen=True, array_like=True):
     """What one backend answered. `status` is 0 when no response head arrived; `failure` is "" for a complete response.
 
-    Times are microseconds from the moment the router had the request's head; `first_byte` is 0 when none came.
+    Times are microseconds: from the moment the router had the request's head, and for a shown request from the moment it was
+    sent. `first_byte` is 0 when none came.
     `body` is a prefix of `size` bytes, as they were on the wire (still encoded).
     """
 

@@ -237,9 +237,9 @@ class Assignment(NamedTuple):
 
 
 class Split:
-    """A route's decision, prepared: `assign` allocates nothing."""
+    """A route's decision, prepared: `index` allocates nothing and points into `assignments`."""
 
-    __slots__ = ("_answers", "_key", "_outcomes", "_shown")
+    __slots__ = ("_answers", "_key", "_shown", "assignments")
 
     def __init__(self, route: Route) -> None:
         candidates = [arm for arm in route.arms if arm.role is Role.CANDIDATE]
@@ -249,18 +249,18 @@ class Split:
         self._key = bytes.fromhex(route.salt)
         self._answers = list(accumulate(arm.answers for arm in arms))[:-1]
         self._shown = [arm.shown for arm in shown]
-        self._outcomes = [[Assignment(arm, seen, reason, arm.answers) for seen in _shown_sets(arm, shown)] for arm in arms]
+        self.assignments = tuple(Assignment(arm, seen, reason, arm.answers) for arm in arms for seen in _shown_sets(arm, shown))
 
-    def assign(self, unit: bytes) -> Assignment:
-        """The decision for `unit`: the same for the same route, salt and unit, everywhere."""
+    def index(self, unit: bytes) -> int:
+        """Which of `assignments` is the decision for `unit`: the same for the same route, salt and unit, everywhere."""
         if not self._answers and not self._shown:
-            return self._outcomes[0][0]
+            return 0
         digest = blake2b(unit, digest_size=16, key=self._key).digest()
-        point = int.from_bytes(digest[:8], "big") * ALL >> 64
-        outcomes = self._outcomes[bisect_right(self._answers, point)]
+        answering = bisect_right(self._answers, int.from_bytes(digest[:8], "big") * ALL >> 64)
         if not self._shown:
-            return outcomes[0]
-        return outcomes[bisect_right(self._shown, int.from_bytes(digest[8:], "big") * ALL >> 64)]
+            return answering
+        passed = bisect_right(self._shown, int.from_bytes(digest[8:], "big") * ALL >> 64)
+        return answering * (len(self._shown) + 1) + passed
 
 
 def _shown_sets(answering: Arm, shown: list[Arm]) -> list[tuple[Arm, ...]]:
@@ -272,4 +272,5 @@ def _shown_sets(answering: Arm, shown: list[Arm]) -> list[tuple[Arm, ...]]:
 
 def assign(route: Route, unit: bytes) -> Assignment:
     """The decision for one request of `route` by `unit`. A router prepares a `Split` once per table instead."""
-    return Split(route).assign(unit)
+    split = Split(route)
+    return split.assignments[split.index(unit)]

@@ -1,0 +1,14 @@
+"""The data plane: parses, decides, forwards, copies and writes down. It knows the routing table and nothing of rollouts.
+
+One proxied request, callbacks all the way (no task per request):
+
+    client.ClientConnection   bytes of a client -> head.RequestHead
+    guard                     refuses what must not be forwarded
+    table.CompiledTable       host and path -> CompiledRoute; unit -> Decision
+    exchange.Exchange         one request and its answer: sends to the arm, streams back, keeps bounded copies
+    pool.Target, upstream     connections to one backend
+    shadow.ShadowCopy         the same request to an arm that is shown it, on its own connections and limits
+    spool.Spool               what happened, appended to disk by a thread
+
+`worker` owns the process: the listening socket, the coarse clock, the current table, the drain.
+"""

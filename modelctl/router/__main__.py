@@ -1,0 +1,84 @@
+"""One router worker: `python -m modelctl.router --name w0 --fd 3 --control http://127.0.0.1:8900`."""
+
+import argparse
+import asyncio
+import gc
+import os
+import socket
+import sys
+from pathlib import Path
+from time import time_ns
+
+import msgspec
+import uvloop
+
+from modelctl.endpoint import parse_endpoint
+from modelctl.errors import InvalidInput, InvalidSettings
+from modelctl.router.clock import Clock
+from modelctl.router.spool import Spool, SpoolWriter
+from modelctl.router.sync import TableSync
+from modelctl.router.worker import Worker
+from modelctl.settings import Settings, read_settings
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m modelctl.router", description=__doc__)
+    parser.add_argument("--name", default="w0", help="unique among the workers of one control plane")
+    parser.add_argument("--fd", type=int, help="an inherited listening socket; without it --listen is opened")
+    parser.add_argument("--listen", help="HOST:PORT")
+    parser.add_argument("--control", default="http://127.0.0.1:8900", help="URL of the control plane")
+    parser.add_argument("--data-dir")
+    return parser.parse_args(argv)
+
+
+def report(name: str, event: str, text: str) -> None:
+    """One line of JSON on standard error."""
+    line = {"at": time_ns() // 1_000_000, "process": "router", "worker": name, "event": event, "message": text}
+    os.write(2, msgspec.json.encode(line) + b"\n")
+
+
+async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    if arguments.fd is not None:
+        listener = socket.socket(fileno=arguments.fd)
+    else:
+        family = socket.AF_INET6 if ":" in settings.listen.host else socket.AF_INET
+        listener = socket.create_server((settings.listen.host, settings.listen.port), family=family, backlog=4096)
+    listener.setblocking(False)
+    folder = settings.spool_dir / f"{arguments.name}-{time_ns() // 1000:x}-{os.getpid()}"
+    writer = SpoolWriter(folder, settings.spool_max_bytes)
+    spool = Spool(writer, loop.call_later, settings.spool_buffer_bytes)
+    sync = TableSync(
+        parse_endpoint(arguments.control),
+        arguments.name,
+        key=settings.key,
+        file=settings.table_file,
+        report=lambda event, text: report(arguments.name, event, text),
+    )
+    report(arguments.name, "started", f"listening on {listener.getsockname()}")
+    await Worker(settings, spool, Clock(loop.time())).serve(listener, sync)
+    report(arguments.name, "stopped", "")
+
+
+def main(argv: list[str]) -> int:
+    """The exit code: 0 after a drain, 2 for a wrong setting."""
+    arguments = _arguments(argv)
+    try:
+        settings = read_settings(os.environ, {"listen": arguments.listen, "data_dir": arguments.data_dir})
+        parse_endpoint(arguments.control)
+    except InvalidSettings as error:
+        sys.stderr.write("".join(f"error: {fault}\n" for fault in error.faults))
+        return 2
+    except InvalidInput as error:
+        sys.stderr.write(f"error: --control: {error}\n")
+        return 2
+    Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
+    # What is loaded now stays: the collector need not look at it again and again on the hot path.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    uvloop.run(_run(arguments, settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

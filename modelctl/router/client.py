@@ -1,0 +1,401 @@
+"""One connection of a client: bytes in, requests in order, answers in the same order.
+
+Requests behind the one that is being answered wait parsed in a queue, and the connection is not read meanwhile: what may be
+held is one read of the socket. A refusal takes its place in that order, so an earlier answer is never lost.
+"""
+
+import asyncio
+from collections import deque
+from typing import Protocol, cast
+
+import httptools
+
+from modelctl.router.clock import Clock
+from modelctl.router.exchange import Exchange
+from modelctl.router.guard import check_head
+from modelctl.router.head import REQUEST_RULES, RequestHead
+from modelctl.router.refusal import Refusal, refusal_answer
+from modelctl.router.shadow import Evidence
+from modelctl.router.table import CompiledTable
+from modelctl.router.upstream import HIGH_WATER
+from modelctl.settings import Settings
+
+_QUEUE, _UPLOAD = 1, 2  # why reading is paused
+_LINGER = 2.0
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = b"connection: close\r\n"
+_KEEP_ALIVE = b"connection: keep-alive\r\n"
+
+
+class Worker(Protocol):
+    """The process, as a connection sees it."""
+
+    settings: Settings
+    spool: Evidence
+    clock: Clock
+    table: CompiledTable | None
+
+    def admit(self, connection: "ClientConnection") -> bool:
+        """Whether a new connection may stay."""
+
+    def dismiss(self, connection: "ClientConnection") -> None:
+        """It is closed."""
+
+    def trusts(self, peer: str) -> bool:
+        """Whether this address may say on whose behalf it asks."""
+
+    def count_refusal(self, refusal: Refusal) -> None:
+        """One more answer of the router's own."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """See the module. `deadline` is when the connection is closed unless something happens; 0 while a backend is asked."""
+
+    transport: asyncio.Transport
+    active: Exchange | None = None
+    draining = False
+    write_paused = False
+    deadline = 0.0
+    _peer = ""
+    _trusted = False
+    _forwarding = b""
+    _forwarding_host = b"\0"
+    _forwarding_line = b""
+    _incoming: Exchange | None = None
+    _in_head = False
+    _head_bytes = 0
+    _paused = 0
+    _close_after = False
+    _closed = False
+    _lingering = False
+    _advancing = False
+
+    def __init__(self, worker: Worker) -> None:
+        self.spool = worker.spool
+        self._worker = worker
+        self._clock = worker.clock
+        self._settings = worker.settings
+        self._queue: deque[Exchange] = deque()
+        self._head = RequestHead()
+        self._parser = httptools.HttpRequestParser(self)
+
+    # -- life
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        self._trusted = self._worker.trusts(self._peer)
+        shown = f'"[{self._peer}]"' if ":" in self._peer else self._peer
+        self._forwarding = (
+            f"x-forwarded-for: {self._peer}\r\nx-forwarded-proto: http\r\n"
+            f"forwarded: for={shown};proto=http\r\nvia: 1.1 modelctl\r\n"
+        ).encode()
+        self.deadline = self._clock.now + self._settings.idle_timeout
+        if not self._worker.admit(self):
+            self._write_refusal(Refusal.CONNECTIONS, None)
+            self._close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._closed = True
+        self._worker.dismiss(self)
+        self._queue.clear()
+        if self.active is not None:
+            self.active.client_gone()
+            self.active = None
+
+    def eof_received(self) -> bool:
+        """A client that has sent all it will may still wait for its answer (RFC 9112 9.6): keep the other half open."""
+        incomplete = self._incoming is not None and not self._incoming.complete
+        if self.active is None or incomplete or self._lingering:
+            return False
+        self._close_after = True
+        return True
+
+    def drain(self) -> None:
+        """Answer what was asked, then close."""
+        self.draining = True
+        if self.active is None and not self._in_head:
+            self._close()
+
+    def expired(self) -> None:
+        """The deadline has passed: a request that never came whole is answered 408, an idle connection is just closed."""
+        incoming = self._incoming
+        if self._in_head or (incoming is not None and not incoming.complete):
+            if self.active is not None and self.active.answered:
+                self.cut()
+                return
+            if self.active is not None:
+                self.active.client_gone()
+                self.active = None
+            self._write_refusal(Refusal.SLOW_HEAD, None)
+        self._close()
+
+    def cut(self) -> None:
+        """The answer cannot be completed: close without ending it, so that the client notices (RFC 9112 8)."""
+        self.active = None
+        self._queue.clear()
+        self._closed = True
+        self.transport.abort()
+
+    def _close(self) -> None:
+        self._closed = True
+        self.transport.close()
+
+    def _linger(self) -> None:
+        """Close, but read on for a while: a reset would destroy the answer the client has not read yet (RFC 9112 9.6)."""
+        self._closed = True
+        self._lingering = True
+        self._queue.clear()
+        self._resume(_QUEUE | _UPLOAD)
+        self.deadline = self._clock.now + _LINGER
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    # -- bytes in
+
+    def data_received(self, data: bytes) -> None:
+        if self._closed:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # The request asked to change protocols and has no body: it is answered as plain HTTP, and what follows is the next one.
+            self._parser = httptools.HttpRequestParser(self)
+            rest = data[upgrade.args[0] :]
+            if rest:
+                self.data_received(rest)
+                return
+        except httptools.HttpParserError:
+            self._on_bad_bytes()
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._settings.max_head_bytes:
+                self._in_head = False
+                self._refuse_incoming(Refusal.HEAD_TOO_LARGE)
+        active = self.active
+        if active is not None:
+            if active.begun:
+                active.flush()
+            else:
+                self._begin(active)
+
+    def _begin(self, exchange: Exchange) -> None:
+        refusal = exchange.refusal
+        if refusal is None:
+            head = exchange.head
+            table = self._worker.table
+            route = table.match(head.host, head.target) if table is not None else None
+            if route is not None:
+                exchange.begin(route)
+                return
+            refusal = Refusal.NO_ROUTE if table is not None else Refusal.NO_TABLE
+        exchange.done = True
+        self.refuse(refusal, exchange)
+
+    def _on_bad_bytes(self) -> None:
+        incoming = self._incoming
+        self._parser = httptools.HttpRequestParser(self)
+        if incoming is None or incoming.complete or self._in_head:
+            self._refuse_incoming(Refusal.BAD_REQUEST)
+        elif incoming is self.active and incoming.begun:
+            self._spoil(incoming, Refusal.BAD_REQUEST)
+        else:
+            incoming.refusal = Refusal.BAD_REQUEST
+
+    def _spoil(self, exchange: Exchange, refusal: Refusal) -> None:
+        """The body that is being forwarded went wrong: the backend must not take it for a whole one."""
+        answered = exchange.answered
+        exchange.client_gone()
+        if answered:
+            self.cut()
+        else:
+            self.refuse(refusal, exchange)
+
+    def _refuse_incoming(self, refusal: Refusal) -> None:
+        """What is arriving has no usable head: its refusal takes its place behind the requests before it."""
+        exchange = Exchange(self, self._head)
+        exchange.refusal = refusal
+        self._head = RequestHead()
+        self._enqueue(exchange)
+
+    def _enqueue(self, exchange: Exchange) -> None:
+        self._incoming = exchange
+        if self.active is None:
+            self.active = exchange
+        else:
+            self._queue.append(exchange)
+            self._pause(_QUEUE)
+
+    # -- what the parser finds
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        self._head = RequestHead()
+        if self.active is None:
+            self.deadline = self._clock.now + self._settings.header_timeout
+
+    def on_url(self, url: bytes) -> None:
+        self._head.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:  # a trailer: not forwarded, and never taken for a field (RFC 9110 6.5.1)
+            return
+        head = self._head
+        rule = REQUEST_RULES.get(name.lower())
+        if rule is None:
+            head.lines.append(b"%b: %b\r\n" % (name, value))
+        else:
+            rule(head, name, value)
+
+    def on_headers_complete(self) -> None:
+        head = self._head
+        parser = self._parser
+        head.method = parser.get_method()
+        head.version = parser.get_http_version()
+        self._in_head = False
+        exchange = Exchange(self, head)
+        refusal = check_head(head) or self._check_limits(head)
+        if refusal is not None:
+            exchange.refusal = refusal
+        elif head.expects and self.active is None and head.version == "1.1":
+            self.transport.write(_CONTINUE)
+        connection = head.connection
+        if connection is not None or head.version != "1.1":
+            connection = connection or []
+            head.last = b"close" in connection or (head.version != "1.1" and b"keep-alive" not in connection)
+        self._enqueue(exchange)
+
+    def _check_limits(self, head: RequestHead) -> Refusal | None:
+        settings = self._settings
+        lines = head.lines
+        if len(lines) > settings.max_fields or len(head.target) + sum(map(len, lines)) > settings.max_head_bytes:
+            return Refusal.HEAD_TOO_LARGE
+        length = head.length
+        if length is not None and (length > settings.max_body_bytes or length < 0):
+            return Refusal.BODY_TOO_LARGE
+        if head.upgrade and (length or head.codings):
+            return Refusal.BAD_FRAMING
+        return None
+
+    def on_body(self, data: bytes) -> None:
+        incoming = self._incoming
+        if incoming is None:
+            return
+        incoming.on_body(data)
+        self.deadline = self._clock.now + self._settings.body_timeout
+        if incoming.size > self._settings.max_body_bytes and not incoming.done:
+            if incoming.begun:
+                self._spoil(incoming, Refusal.BODY_TOO_LARGE)
+            else:
+                incoming.refusal = Refusal.BODY_TOO_LARGE
+
+    def on_message_complete(self) -> None:
+        if self._incoming is not None:
+            self._incoming.on_complete()
+        self.deadline = 0.0
+
+    # -- answers out
+
+    def write(self, data: bytes) -> None:
+        """Part of Client."""
+        self.transport.write(data)
+
+    def forwarding(self, head: RequestHead) -> bytes:
+        """The fields that say whom the request is from (RFC 7239). A trusted peer's own are kept and appended to."""
+        if self._trusted and head.forwarded:
+            return b"".join((*head.forwarded, self._forwarding))
+        if head.host != self._forwarding_host:
+            self._forwarding_host = head.host
+            self._forwarding_line = b"%bx-forwarded-host: %b\r\n" % (self._forwarding, head.host)
+        return self._forwarding_line
+
+    def connection_line(self, head: RequestHead) -> bytes:
+        """The Connection field of an answer."""
+        if head.last or self._close_after or self.draining:
+            return _CLOSE
+        return b"" if head.version == "1.1" else _KEEP_ALIVE
+
+    def _ends_after(self, head: RequestHead) -> bool:
+        return head.last or self._close_after or self.draining
+
+    def close_after(self) -> None:
+        """The answer that is being sent is the last on this connection."""
+        self._close_after = True
+
+    def refuse(self, refusal: Refusal, exchange: Exchange) -> None:
+        """The router's own answer to `exchange`."""
+        if refusal.closes or not exchange.complete:
+            self._close_after = True
+        self._write_refusal(refusal, exchange)
+        self._worker.count_refusal(refusal)
+        self.on_exchange_done(exchange)
+
+    def _write_refusal(self, refusal: Refusal, exchange: Exchange | None) -> None:
+        closing = exchange is None or self._ends_after(exchange.head)
+        head_only = exchange is not None and exchange.head_only
+        request_id = exchange.request_id if exchange is not None else b""
+        self.transport.write(refusal_answer(refusal, close=closing, head_only=head_only, request_id=request_id))
+
+    def on_exchange_done(self, exchange: Exchange) -> None:
+        """An answer is complete: the next request of the queue has its turn."""
+        self.active = None
+        if self._ends_after(exchange.head):
+            if exchange.complete:
+                self._close()
+            else:
+                self._linger()
+        elif self._queue:
+            if not self._advancing:
+                self._advance()
+        else:
+            if exchange is self._incoming:
+                self._incoming = None
+            self._resume(_UPLOAD)
+            settings = self._settings
+            self.deadline = self._clock.now + (settings.header_timeout if self._in_head else settings.idle_timeout)
+
+    def _advance(self) -> None:
+        """Begin queued requests until one has to wait for a backend. A loop: a thousand refusals in a row must not recurse."""
+        self._advancing = True
+        self._resume(_UPLOAD)
+        while self.active is None and self._queue and not self._closed:
+            self.active = self._queue.popleft()
+            if not self._queue:
+                self._resume(_QUEUE)
+            self._begin(self.active)
+        self._advancing = False
+
+    # -- back-pressure
+
+    def pause_upload(self) -> None:
+        """The backend, or the connection to it, cannot take more."""
+        self._pause(_UPLOAD)
+
+    def resume_upload(self) -> None:
+        """It can again."""
+        self._resume(_UPLOAD)
+
+    def _pause(self, why: int) -> None:
+        if not self._paused:
+            self.transport.pause_reading()
+        self._paused |= why
+
+    def _resume(self, why: int) -> None:
+        if self._paused and not self._paused & ~why:
+            self.transport.resume_reading()
+        self._paused &= ~why
+
+    def pause_writing(self) -> None:
+        """The client is slow to read: do not read its answer faster than it does."""
+        self.write_paused = True
+        if self.active is not None and self.active.upstream is not None:
+            self.active.upstream.hold()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self.write_paused = False
+        if self.active is not None and self.active.upstream is not None:
+            self.active.upstream.unhold()

@@ -1,0 +1,360 @@
+"""One request of a client and its answer: sent to the arm that answers, streamed back, copied within bounds, written down."""
+
+from time import perf_counter_ns, time_ns
+from typing import Protocol
+
+from modelctl import evidence
+from modelctl.evidence import Answer, Request, Served
+from modelctl.router.head import RequestHead, status_line, without_named
+from modelctl.router.identity import uuid7
+from modelctl.router.refusal import Refusal
+from modelctl.router.shadow import Evidence, ShadowCopy
+from modelctl.router.table import CompiledRoute, Decision, upstream_target
+from modelctl.router.upstream import HIGH_WATER, Upstream
+
+_REFUSALS = {
+    evidence.CONNECT: Refusal.CONNECT,
+    evidence.RESET: Refusal.RESET,
+    evidence.INVALID: Refusal.INVALID,
+    evidence.TIMEOUT: Refusal.TIMEOUT,
+    evidence.OVERLOAD: Refusal.OVERLOAD,
+}
+_UNDECIDED = 1 << 40  # bytes kept until the route is known, which is before the next read
+_CHUNKED = b"transfer-encoding: chunked\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+_PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b""})
+
+
+class Client(Protocol):
+    """The connection a request came on, as its exchange sees it."""
+
+    spool: Evidence
+    write_paused: bool
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the answer."""
+
+    def forwarding(self, head: RequestHead) -> bytes:
+        """The fields that say whom the request is from."""
+
+    def connection_line(self, head: RequestHead) -> bytes:
+        """The Connection field of the answer."""
+
+    def close_after(self) -> None:
+        """This answer is the last on the connection."""
+
+    def cut(self) -> None:
+        """End the connection without ending the answer."""
+
+    def refuse(self, refusal: Refusal, exchange: "Exchange") -> None:
+        """Send the router's own answer."""
+
+    def on_exchange_done(self, exchange: "Exchange") -> None:
+        """The answer is complete."""
+
+    def pause_upload(self) -> None:
+        """Read no more of the request for now."""
+
+    def resume_upload(self) -> None:
+        """Read on."""
+
+
+class Exchange:
+    """From the moment a request's head is there until its answer is complete or given up.
+
+    `upload` holds what is not yet written to the backend, `kept` the prefix of the body that is recorded and shown. Defaults
+    stand on the class: an ordinary request sets only what it has.
+    """
+
+    route: CompiledRoute
+    decision: Decision
+    refusal: Refusal | None = None
+    upstream: Upstream | None = None
+    shadows: list[ShadowCopy] | None = None
+    served: Served | None = None
+    shown: tuple[tuple[str, str], ...] = ()
+    unit = b""
+    size = 0
+    kept_size = 0
+    kept_limit = _UNDECIDED
+    complete = False
+    begun = False
+    done = False
+    answered = False
+    _upload_size = 0
+    _chunked_answer = False
+    _first_byte = 0
+    _answer_size = 0
+    _kept_answer_size = 0
+
+    def __init__(self, client: Client, head: RequestHead) -> None:
+        self.client = client
+        self.head = head
+        self.head_only = head.method == b"HEAD"
+        self.started = perf_counter_ns()
+        self.at = at = time_ns() // 1000
+        self.id = id_ = uuid7(at)
+        self.request_id = head.request_id or id_.hex().encode()
+        self.upload: list[bytes] = []
+        self.kept: list[bytes] = []
+        self._kept_answer: list[bytes] = []
+
+    # -- the request, on its way to the backend
+
+    def begin(self, route: CompiledRoute) -> None:
+        """Decide, and ask the arm's backend for a connection."""
+        self.begun = True
+        head = self.head
+        self.route = route
+        if route.unit_field:
+            self.unit = head.unit(route.unit_field)
+        decision = self.decision = route.decide(self.unit or self.request_id)
+        capture = route.capture
+        self._keep_up_to(max(capture.request_bytes, capture.shadow_bytes) if decision.shown else capture.request_bytes)
+        if head.connection is not None and not _PLAIN_CONNECTION.issuperset(head.connection):
+            head.lines = without_named(head.lines, head.connection)
+        decision.answering.last = self.at
+        if not decision.answering.target.send(self):
+            self.on_broken(evidence.OVERLOAD)
+
+    def _keep_up_to(self, limit: int) -> None:
+        self.kept_limit = limit
+        if self.kept_size > limit:
+            self.kept = [b"".join(self.kept)[:limit]]
+            self.kept_size = limit
+
+    def on_connected(self, upstream: Upstream) -> None:
+        """Part of Leg: the head goes out, and as much of the body as is there."""
+        if self.done:
+            upstream.abandon()
+            return
+        self.upstream = upstream
+        if self.client.write_paused:
+            upstream.hold()
+        self.upload.insert(0, self.request_head(upstream))
+        if self._upload_size > HIGH_WATER:
+            self.client.resume_upload()
+        self.flush()
+
+    def request_head(self, upstream: Upstream, extra: bytes = b"") -> bytes:
+        """The head for one endpoint: the client's fields without hop-by-hop ones, then ours. `extra` marks a copy."""
+        head = self.head
+        endpoint = upstream.owner.endpoint
+        target = head.target
+        if endpoint.path or self.route.cut:
+            target = upstream_target(self.route, endpoint, target)
+        if head.codings is not None:
+            framing = b"content-length: %d\r\n" % self.size if extra else _CHUNKED
+        else:
+            framing = b"" if head.length is None else b"content-length: %d\r\n" % head.length
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b%b%b%b\r\n" % (
+            head.method,
+            target,
+            head.host or endpoint.authority.encode(),
+            b"".join(head.lines),
+            framing,
+            self.client.forwarding(head),
+            self._identity(),
+            extra,
+        )
+
+    def _identity(self) -> bytes:
+        text = self.id.hex().encode()
+        parent = self.head.traceparent
+        if parent:
+            return b"x-request-id: %b\r\ntraceparent: %b-%b-%b\r\n" % (self.request_id, parent[:35], text[16:], parent[-2:])
+        return b"x-request-id: %b\r\ntraceparent: 00-%b-%b-01\r\n" % (self.request_id, text, text[16:])
+
+    def on_body(self, data: bytes) -> None:
+        """More of the request's body."""
+        size = len(data)
+        self.size += size
+        if self.kept_size < self.kept_limit:
+            kept = data if self.kept_size + size <= self.kept_limit else data[: self.kept_limit - self.kept_size]
+            self.kept.append(kept)
+            self.kept_size += len(kept)
+        if not self.done:
+            self.upload.append(data if self.head.codings is None else b"%x\r\n%b\r\n" % (size, data))
+            self._upload_size += size
+
+    def on_complete(self) -> None:
+        """The request is all there: now it can be shown to others."""
+        self.complete = True
+        if self.head.codings is not None and not self.done:
+            self.upload.append(_LAST_CHUNK)
+
+    def flush(self) -> None:
+        """Write what is there to the backend, or hold the client back while there is no connection."""
+        if self.upstream is not None:
+            upload = self.upload
+            if upload:
+                self.upstream.transport.write(b"".join(upload))
+                self.upload = []
+                self._upload_size = 0
+        elif self._upload_size > HIGH_WATER:
+            self.client.pause_upload()
+        if self.complete and self.shadows is None and not self.done and self.decision.shown:
+            self._show()
+
+    def _show(self) -> None:
+        """Send copies to the arms that are shown this request; write down why not where not."""
+        self.shadows = []
+        fates = []
+        for leg in self.decision.shown:
+            copy = ShadowCopy(self, leg)
+            fate = evidence.TOO_LARGE if self.size > self.route.capture.shadow_bytes else copy.send()
+            fates.append((leg.backend, fate))
+            if fate == evidence.SENT:
+                self.shadows.append(copy)
+        self.shown = tuple(fates)
+
+    def pause(self) -> None:
+        """Part of Leg: the backend is slow to read."""
+        self.client.pause_upload()
+
+    def resume(self) -> None:
+        """Part of Leg: the backend reads again."""
+        self.client.resume_upload()
+
+    # -- the answer, on its way to the client
+
+    def on_answer(self, upstream: Upstream) -> None:
+        """Part of Leg: forward what came in this read, in one write."""
+        parts = upstream.parts
+        size = sum(map(len, parts)) if len(parts) != 1 else len(parts[0])
+        self._keep(parts, size)
+        out = parts if not self._chunked_answer else _chunked(parts, size)
+        if not self.answered:
+            self.answered = True
+            self._first_byte = perf_counter_ns()
+            head = self._answer_head(upstream)
+            out = [head, *(_chunked(parts, size) if self._chunked_answer else parts)]
+        if upstream.complete:
+            if self._chunked_answer:
+                out = [*out, _LAST_CHUNK]
+            if out:
+                self.client.write(b"".join(out))
+            self._end(upstream)
+        elif out:
+            self.client.write(b"".join(out))
+
+    def _keep(self, parts: list[bytes], size: int) -> None:
+        self._answer_size += size
+        room = self.route.capture.answer_bytes - self._kept_answer_size
+        if size <= room:
+            self._kept_answer += parts
+            self._kept_answer_size += size
+        elif room > 0:
+            self._kept_answer.append(b"".join(parts)[:room])
+            self._kept_answer_size += room
+
+    def _answer_head(self, upstream: Upstream) -> bytes:
+        status = upstream.status
+        client = self.client
+        if not self.complete:
+            client.close_after()
+        known = upstream.length and status != 204
+        framing = b"content-length: %b\r\n" % upstream.length if known else self._own_framing(status)
+        lines = upstream.lines
+        if upstream.connection and upstream.connection.lower() not in _PLAIN_CONNECTION:
+            lines = without_named(lines, [token.strip() for token in upstream.connection.lower().split(b",")])
+        return b"%b%b%bx-request-id: %b\r\n%b%b\r\n" % (
+            status_line(status),
+            b"".join(lines),
+            framing,
+            self.request_id,
+            self.decision.answering.header,
+            client.connection_line(self.head),
+        )
+
+    def _own_framing(self, status: int) -> bytes:
+        """How an answer of unknown length ends: with a last chunk, or with the connection for HTTP/1.0 (RFC 9112 6.3)."""
+        if self.head_only or status in (204, 304):
+            return b""
+        if self.head.version == "1.1":
+            self._chunked_answer = True
+            return _CHUNKED
+        self.client.close_after()
+        return b""
+
+    def _end(self, upstream: Upstream) -> None:
+        self._write_down(upstream, "")
+        if self.complete:
+            upstream.release()
+        else:
+            upstream.abandon()
+        self.client.on_exchange_done(self)
+
+    def on_broken(self, failure: str) -> None:
+        """Part of Leg: there is no complete answer. The client gets ours, or a cut where the answer had begun."""
+        if self.done:
+            return
+        upstream, self.upstream = self.upstream, None
+        self._write_down(upstream, failure)
+        if self.answered:
+            self.client.cut()
+        else:
+            self.client.refuse(_REFUSALS.get(failure, Refusal.INVALID), self)
+
+    def client_gone(self) -> None:
+        """The client left: the backend need not go on."""
+        if self.done or not self.begun:
+            self.done = True
+            return
+        upstream, self.upstream = self.upstream, None
+        self._write_down(upstream, evidence.CLIENT_GONE)
+        if upstream is not None:
+            upstream.abandon()
+        else:
+            self.decision.answering.target.forget(self)
+
+    # -- the evidence
+
+    @property
+    def evidence(self) -> Evidence:
+        """Part of Shown."""
+        return self.client.spool
+
+    def _write_down(self, upstream: Upstream | None, failure: str) -> None:
+        """Append the *served* record. Before the connection is released: it still holds the answer's head."""
+        self.done = True
+        decision = self.decision
+        if decision.shown and self.shadows is None:
+            self.shown = tuple((leg.backend, evidence.ABORTED) for leg in decision.shown)
+        head = self.head
+        started = self.started
+        answered = upstream is not None and self.answered
+        self.served = served = Served(
+            self.id,
+            self.request_id,
+            self.at,
+            decision.context_for(self.unit) if self.unit else decision.context,
+            Request(head.method, head.target, head.type, head.encoding, self._request_body(), self.size),
+            Answer(
+                decision.answering.backend,
+                upstream.status if answered and upstream else 0,
+                failure,
+                (perf_counter_ns() - started) // 1000,
+                (self._first_byte - started) // 1000 if answered else 0,
+                upstream.type if upstream else b"",
+                upstream.encoding if upstream else b"",
+                b"".join(self._kept_answer),
+                self._answer_size,
+            ),
+            self.shown,
+        )
+        self.client.spool.append(served)
+        if self.shadows:
+            shadows, self.shadows = self.shadows, []
+            for shadow in shadows:
+                shadow.on_served(failure)
+
+    def _request_body(self) -> bytes:
+        body = b"".join(self.kept)
+        limit = self.route.capture.request_bytes
+        return body if len(body) <= limit else body[:limit]
+
+
+def _chunked(parts: list[bytes], size: int) -> list[bytes]:
+    """The parts as one chunk (RFC 9112 7.1), or nothing when they are empty: an empty chunk would end the message."""
+    return [b"%x\r\n" % size, *parts, b"\r\n"] if size else []

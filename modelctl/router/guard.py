@@ -1,0 +1,87 @@
+"""What llhttp leaves to the router: pure checks of a request's head before anything is forwarded.
+
+The router decides on exactly the bytes it forwards: a path that another parser could read differently is refused, never
+rewritten. Rules and their sources: docs/behavior.md.
+"""
+
+import re
+
+from modelctl.router.head import RequestHead
+from modelctl.router.refusal import Refusal
+
+_TARGET = re.compile(rb"""[!"$-~]+""")  # visible ASCII without '#'
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(:[0-9]{0,5})?")
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_DOT_SEGMENT = re.compile(rb"/\.{1,2}(;[^/]*)?(/|\Z)")
+_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ENCODED = re.compile(rb"%(2e|2f|5c|00|3b|25|3f|23)", re.IGNORECASE)
+
+MAX_HOPS = 10
+_NOT_FORWARDED = frozenset({b"CONNECT", b"TRACE"})
+
+
+# Addresses (host and target) that passed before: clients ask the same few again and again. Cleared when full.
+_passed: set[bytes] = set()
+_MAX_PASSED = 4_096
+
+
+def check_head(head: RequestHead) -> Refusal | None:
+    """Why this request must not be forwarded, or None. May turn an absolute target into origin form (RFC 9112 3.2.2)."""
+    if head.version != "1.1" and head.version != "1.0":
+        return Refusal.VERSION
+    if head.method in _NOT_FORWARDED:
+        return Refusal.METHOD
+    if head.codings is not None and (refusal := _framing(head, head.codings)):
+        return refusal
+    if head.hops >= MAX_HOPS:
+        return Refusal.LOOP
+    if head.hosts != 1 and (head.hosts or head.version == "1.1"):
+        return Refusal.BAD_HOST
+    address = head.host + b" " + head.target
+    return None if address in _passed else _check_address(head, address)
+
+
+def _check_address(head: RequestHead, address: bytes) -> Refusal | None:
+    refusal = _target(head) or _host(head)
+    if refusal is None and head.target.startswith(b"/") and address == head.host + b" " + head.target:
+        if len(_passed) >= _MAX_PASSED:
+            _passed.clear()
+        _passed.add(address)
+    return refusal
+
+
+def _framing(head: RequestHead, codings: list[bytes]) -> Refusal | None:
+    if head.version == "1.0" or head.length is not None:
+        return Refusal.BAD_FRAMING
+    return None if len(codings) == 1 and codings[0].lower() == b"chunked" else Refusal.CODING
+
+
+def _target(head: RequestHead) -> Refusal | None:
+    target = head.target
+    if not _TARGET.fullmatch(target):
+        return Refusal.BAD_TARGET
+    if target[0] != 0x2F:  # not "/"
+        if target == b"*" and head.method == b"OPTIONS":
+            return None
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None:
+            return Refusal.BAD_TARGET
+        head.host, head.hosts = absolute[1], 1
+        target = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+        head.target = target
+    return Refusal.BAD_PATH if bad_path(target.partition(b"?")[0]) else None
+
+
+def bad_path(path: bytes) -> bool:
+    """Whether servers disagree on what `path` means: dot segments, a raw backslash, encoded separators, malformed codes."""
+    if b"/." in path and _DOT_SEGMENT.search(path):
+        return True
+    if b"\\" in path:
+        return True
+    return b"%" in path and bool(_PERCENT.search(path) or _ENCODED.search(path))
+
+
+def _host(head: RequestHead) -> Refusal | None:
+    if not head.hosts:
+        return None
+    return None if _HOST.fullmatch(head.host) else Refusal.BAD_HOST

@@ -1,0 +1,179 @@
+"""The connections to one backend: reused last in first out, bounded, and given to waiting legs in order.
+
+A Target is a backend in the table's sense; a Pool holds the connections to one of its endpoints. Connections that idle longer
+than the backend's `pool_idle_ms` are closed before the server does it (RFC 9112 9.3.1: the race a proxy cannot win).
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Coroutine
+from random import randrange
+from typing import Any, NamedTuple
+
+from modelctl import evidence
+from modelctl.endpoint import Endpoint, parse_endpoint
+from modelctl.router.clock import Clock
+from modelctl.router.upstream import Leg, Upstream
+from modelctl.traffic import Backend
+
+STREAM_IDLE = 300.0
+
+
+class Limit(NamedTuple):
+    """How many legs a Target carries at once, and how many (and how many bytes of them) may wait."""
+
+    inflight: int
+    pending: int
+    pending_bytes: int
+
+
+class Pool:
+    """The connections to one endpoint. `busy` counts the legs that have or wait for one."""
+
+    __slots__ = ("_live", "_target", "_tls", "busy", "endpoint", "idle")
+
+    def __init__(self, target: "Target", endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.busy = 0
+        self.idle: list[Upstream] = []
+        self._target = target
+        self._live: set[Upstream] = set()
+        self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
+
+    def take(self, leg: Leg) -> None:
+        """Start `leg` on an idle connection, or on a new one as soon as it is there."""
+        self.busy += 1
+        while self.idle:
+            upstream = self.idle.pop()
+            if not upstream.closing:
+                upstream.start(leg)
+                return
+        self._target.spawn(self._connect(leg))
+
+    async def _connect(self, leg: Leg) -> None:
+        loop = asyncio.get_running_loop()
+        target = self._target
+        try:
+            async with asyncio.timeout(target.connect_timeout):
+                _, upstream = await loop.create_connection(
+                    lambda: Upstream(self, target.clock, target.timeouts),
+                    self.endpoint.host,
+                    self.endpoint.port,
+                    ssl=self._tls,
+                )
+        except (OSError, TimeoutError):
+            self._give_up(leg)
+            return
+        if upstream.closing:
+            self._give_up(leg)
+            return
+        self._live.add(upstream)
+        upstream.start(leg)
+
+    def _give_up(self, leg: Leg) -> None:
+        self.busy -= 1
+        self._target.on_done()
+        leg.on_broken(evidence.CONNECT)
+
+    def on_free(self, upstream: Upstream, *, reusable: bool) -> None:
+        """Part of Owner: the leg is over."""
+        self.busy -= 1
+        target = self._target
+        if reusable and not target.retired:
+            upstream.idle_since = target.clock.now
+            self.idle.append(upstream)
+        else:
+            upstream.close()
+        target.on_done()
+
+    def on_lost(self, upstream: Upstream) -> None:
+        """Part of Owner: never offer it again."""
+        self._live.discard(upstream)
+        if upstream in self.idle:
+            self.idle.remove(upstream)
+
+    def sweep(self, now: float, oldest: float) -> None:
+        """Close what has idled since before `oldest`; end what is past its deadline."""
+        while self.idle and self.idle[0].idle_since < oldest:
+            self.idle.pop(0).close()
+        for upstream in [up for up in self._live if up.leg is not None and up.deadline < now]:
+            upstream.expired()
+
+    def close_idle(self) -> None:
+        """Close every connection that carries nothing."""
+        while self.idle:
+            self.idle.pop().close()
+
+
+class Target:
+    """One backend: its pools and its limits. Legs beyond the limit in flight wait; beyond what may wait they are refused."""
+
+    def __init__(self, backend: Backend, clock: Clock, limit: Limit | None = None) -> None:
+        self.backend = backend
+        self.clock = clock
+        self.limit = limit or Limit(backend.max_inflight, backend.max_pending, 1 << 40)
+        self.timeouts = (backend.response_timeout_ms / 1000, STREAM_IDLE)
+        self.connect_timeout = backend.connect_timeout_ms / 1000
+        self.retired = False
+        self.pools = [Pool(self, parse_endpoint(url)) for url in backend.endpoints]
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: deque[tuple[Leg, int]] = deque()
+        self._waiting_bytes = 0
+        self._inflight = 0
+
+    def send(self, leg: Leg, size: int = 0) -> bool:
+        """Carry `leg` now or when there is room; `size` is what it holds in memory. False: no room, nothing happened."""
+        if self._inflight < self.limit.inflight:
+            self._inflight += 1
+            pools = self.pools
+            (pools[0] if len(pools) == 1 else self._pick()).take(leg)
+            return True
+        if len(self._waiting) >= self.limit.pending or self._waiting_bytes + size > self.limit.pending_bytes:
+            return False
+        self._waiting.append((leg, size))
+        self._waiting_bytes += size
+        return True
+
+    def forget(self, leg: Leg) -> None:
+        """A waiting leg gave up."""
+        for waiting in self._waiting:
+            if waiting[0] is leg:
+                self._waiting.remove(waiting)
+                self._waiting_bytes -= waiting[1]
+                return
+
+    def _pick(self) -> Pool:
+        """The less busy of two endpoints drawn by chance (Mitzenmacher 2001)."""
+        pools = self.pools
+        first = randrange(len(pools))
+        if len(pools) == 1:
+            return pools[first]
+        second = (first + randrange(1, len(pools))) % len(pools)
+        return min(pools[first], pools[second], key=lambda pool: pool.busy)
+
+    def on_done(self) -> None:
+        """A leg is over: the next waiting one starts."""
+        if not self._waiting:
+            self._inflight -= 1
+            return
+        leg, size = self._waiting.popleft()
+        self._waiting_bytes -= size
+        self._pick().take(leg)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` and keep it: a connection attempt belongs to its backend."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def sweep(self, now: float) -> None:
+        """Once per tick: deadlines and idle connections."""
+        for pool in self.pools:
+            pool.sweep(now, now - self.backend.pool_idle_ms / 1000)
+
+    def retire(self) -> None:
+        """The table does not hold this backend any more: what is in flight finishes, nothing is kept."""
+        self.retired = True
+        for pool in self.pools:
+            pool.close_idle()

@@ -1,0 +1,129 @@
+"""A copy of a client's request, sent to an arm that is shown it. Never felt by the client: own connections, own limits."""
+
+from time import perf_counter_ns
+from typing import Protocol
+
+from modelctl import evidence
+from modelctl.evidence import Answer, Compared, Served
+from modelctl.router.table import CompiledRoute, Leg
+from modelctl.router.upstream import Upstream
+
+_MARK = b"x-shadow: 1\r\n"
+
+
+class Evidence(Protocol):
+    """Where records go."""
+
+    def append(self, record: Served | Compared) -> None:
+        """Take over a record, or count it as dropped."""
+
+
+class Shown(Protocol):
+    """The exchange whose request is copied. `served` is None until its answer is over."""
+
+    head_only: bool
+    kept: list[bytes]
+    kept_size: int
+    route: CompiledRoute
+    served: Served | None
+
+    def request_head(self, upstream: Upstream, extra: bytes) -> bytes:
+        """The head for one endpoint."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """Where its records go."""
+
+
+class ShadowCopy:
+    """One shown request. When both answers are there, one *compared* record is written, whichever came last."""
+
+    __slots__ = ("_answer", "_body", "_exchange", "_first_byte", "_kept", "_leg", "_size", "_started", "_upstream", "head_only")
+
+    def __init__(self, exchange: Shown, leg: Leg) -> None:
+        self._exchange = exchange
+        self._leg = leg
+        self._upstream: Upstream | None = None
+        self._answer: Answer | None = None
+        self._started = 0
+        self._first_byte = 0
+        self._body: list[bytes] = []
+        self._kept = 0
+        self._size = 0
+        self.head_only = exchange.head_only
+
+    def send(self) -> str:
+        """The fate of the copy, one of evidence's."""
+        self._started = perf_counter_ns()
+        return evidence.SENT if self._leg.target.send(self, self._exchange.kept_size) else evidence.INFLIGHT
+
+    def on_connected(self, upstream: Upstream) -> None:
+        """Part of Leg."""
+        exchange = self._exchange
+        if exchange.served is not None and exchange.served.answer.failure == evidence.CLIENT_GONE:
+            upstream.abandon()
+            return
+        self._upstream = upstream
+        self._started = perf_counter_ns()
+        upstream.transport.write(b"".join((exchange.request_head(upstream, _MARK), *exchange.kept)))
+
+    def on_answer(self, upstream: Upstream) -> None:
+        """Part of Leg: keep what may be kept, drop the rest."""
+        if not self._first_byte:
+            self._first_byte = perf_counter_ns()
+        limit = self._exchange.route.capture.answer_bytes
+        for part in upstream.parts:
+            self._size += len(part)
+            if self._kept < limit:
+                self._body.append(part[: limit - self._kept])
+                self._kept += len(self._body[-1])
+        if upstream.complete:
+            self._conclude("", upstream)
+            upstream.release()
+
+    def on_broken(self, failure: str) -> None:
+        """Part of Leg: a missing answer is an answer: the candidate failed."""
+        self._conclude(failure, self._upstream)
+
+    def pause(self) -> None:
+        """Part of Leg: the copy is in memory already."""
+
+    def resume(self) -> None:
+        """Part of Leg."""
+
+    def on_served(self, failure: str) -> None:
+        """The client's answer is over. A client that left makes no pair."""
+        if failure == evidence.CLIENT_GONE:
+            self._cancel()
+        elif self._answer is not None:
+            self._write_down(self._answer)
+
+    def _cancel(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if self._answer is None and upstream is not None:
+            upstream.abandon()
+        elif upstream is None:
+            self._leg.target.forget(self)
+
+    def _conclude(self, failure: str, upstream: Upstream | None) -> None:
+        self._upstream = None
+        started = self._started
+        body = self._body
+        self._answer = Answer(
+            self._leg.backend,
+            upstream.status if upstream is not None and self._first_byte else 0,
+            failure,
+            (perf_counter_ns() - started) // 1000,
+            (self._first_byte - started) // 1000 if self._first_byte else 0,
+            upstream.type if upstream is not None else b"",
+            upstream.encoding if upstream is not None else b"",
+            body[0] if len(body) == 1 else b"".join(body),
+            self._size,
+        )
+        if self._exchange.served is not None:
+            self._write_down(self._answer)
+
+    def _write_down(self, answer: Answer) -> None:
+        served = self._exchange.served
+        if served is not None and served.answer.failure != evidence.CLIENT_GONE:
+            self._exchange.evidence.append(Compared(served, answer))

@@ -1,0 +1,220 @@
+"""The spool: records of a worker, appended to segments on its disk by a thread, never waited for by a request.
+
+The event loop appends frames to a bounded buffer and hands the buffer to the thread at most BATCH_SECONDS later. The thread
+makes one `write` per batch, with a Tally at its end, and syncs to the disk at most SYNC_SECONDS later. What does not fit, in
+memory or on the disk, is dropped newest first and counted. A batch that cannot be written whole is taken back.
+"""
+
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+from modelctl.evidence import LOCK_FILE, SEGMENT_SUFFIX, Compared, Served, Tally, frame, segment_name
+
+BATCH_SECONDS = 0.005
+BATCH_BYTES = 256 * 1024
+SYNC_SECONDS = 0.2
+SEGMENT_BYTES = 64 * 1024 * 1024
+SEGMENT_IDLE_SECONDS = 10.0
+DISK_FREE_SHARE = 0.10
+
+BUFFER_FULL = "buffer-full"
+SPOOL_FULL = "spool-full"
+DISK_FULL = "disk-full"
+WRITE_FAILED = "write-failed"
+
+
+class Batch(NamedTuple):
+    """What the loop hands to the thread: frames, and how many records were dropped before them in all."""
+
+    frames: list[bytes]
+    size: int
+    dropped: int
+
+
+class Spool:
+    """The loop's side. `later(seconds, callback)` schedules on the loop (`loop.call_later`)."""
+
+    def __init__(self, writer: "SpoolWriter", later: Callable[[float, Callable[[], None]], object], max_bytes: int) -> None:
+        self._writer = writer
+        self._later = later
+        self._max_bytes = max_bytes
+        self._frames: list[bytes] = []
+        self._size = 0
+        self._dropped = 0
+        self._scheduled = False
+
+    def append(self, record: Served | Compared) -> None:
+        """Take over `record`, or count it as dropped."""
+        data = frame(record)
+        if self._size + self._writer.backlog + len(data) > self._max_bytes:
+            self._dropped += 1
+        else:
+            self._frames.append(data)
+            self._size += len(data)
+        if not self._scheduled:
+            self._scheduled = True
+            self._later(BATCH_SECONDS, self._hand_over)
+        elif self._size > BATCH_BYTES:
+            self.flush()
+
+    def _hand_over(self) -> None:
+        self._scheduled = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand what is there to the thread now."""
+        if self._frames or self._dropped != self._writer.dropped_known:
+            self._writer.put(Batch(self._frames, self._size, self._dropped))
+            self._frames = []
+            self._size = 0
+
+    def close(self) -> None:
+        """Write what is there and stop the thread. Waits for the disk."""
+        self.flush()
+        self._writer.close()
+
+
+class SpoolWriter:
+    """The thread's side: owns the folder, the segment and the counts."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._lock = (folder / LOCK_FILE).open("wb")
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._put_bytes = 0
+        self._done_bytes = 0
+        self.dropped_known = 0
+        self._segment = 0
+        self._file = -1
+        self._written = 0
+        self._accepted = 0
+        self._dropped: dict[str, int] = {}
+        self._synced = 0.0
+        self._dirty = False
+        self._checked = 0.0
+        self._full = ""
+        self._roll()
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        self._thread.start()
+
+    # -- called by the loop
+
+    @property
+    def backlog(self) -> int:
+        """Bytes handed over and not yet written. Each side writes its own counter, so no lock is needed."""
+        return self._put_bytes - self._done_bytes
+
+    def put(self, batch: Batch) -> None:
+        """Take over a batch."""
+        self._put_bytes += batch.size
+        self.dropped_known = batch.dropped
+        self._queue.put(batch)
+
+    def close(self) -> None:
+        """Write what is queued, sync, and end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+        self._lock.close()
+
+    # -- the thread
+
+    def _run(self) -> None:
+        while True:
+            try:
+                batch = self._queue.get(timeout=SYNC_SECONDS if self._dirty else SEGMENT_IDLE_SECONDS)
+            except queue.Empty:
+                self._idle()
+                continue
+            if batch is None:
+                self._sync()
+                os.close(self._file)
+                return
+            self._write(batch)
+            self._done_bytes += batch.size
+            if monotonic() - self._synced > SYNC_SECONDS:
+                self._sync()
+
+    def _idle(self) -> None:
+        if self._dirty:
+            self._sync()
+        elif self._written:
+            self._roll()
+
+    def _sync(self) -> None:
+        if self._dirty:
+            os.fdatasync(self._file)
+            self._dirty = False
+        self._synced = monotonic()
+
+    def _roll(self) -> None:
+        """The next segment: an older one can be deleted as soon as the database has all of it."""
+        path = self._folder / segment_name(self._segment + 1)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        try:
+            file = os.open(path, flags, 0o640)
+        except OSError:
+            if self._file < 0:
+                raise
+            return  # the disk is full: the segment there is grows on, or what comes is dropped and counted
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = file
+        self._segment += 1
+        self._written = 0
+
+    def _write(self, batch: Batch) -> None:
+        if batch.dropped:
+            self._dropped[BUFFER_FULL] = batch.dropped
+        full = self._shortage()
+        if full:
+            self._drop(full, len(batch.frames))
+            return
+        accepted = self._accepted + len(batch.frames)
+        tally = frame(Tally(accepted + sum(self._dropped.values()), accepted, self._dropped))
+        data = b"".join((*batch.frames, tally))
+        try:
+            written = os.write(self._file, data)
+        except OSError:
+            written = 0
+        if written < len(data):
+            os.ftruncate(self._file, self._written)
+            self._drop(WRITE_FAILED, len(batch.frames))
+            return
+        self._accepted = accepted
+        self._written += written
+        self._dirty = True
+        if self._written > SEGMENT_BYTES:
+            self._sync()
+            self._roll()
+
+    def _drop(self, reason: str, count: int) -> None:
+        if count:
+            self._dropped[reason] = self._dropped.get(reason, 0) + count
+
+    def _shortage(self) -> str:
+        """Why nothing may be written now, or "": looked up once a second."""
+        now = monotonic()
+        if now - self._checked > 1.0:
+            self._checked = now
+            self._full = self._look_up_shortage()
+        return self._full
+
+    def _look_up_shortage(self) -> str:
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail < disk.f_blocks * DISK_FREE_SHARE:
+            return DISK_FULL
+        kept = 0
+        for entry in os.scandir(self._folder):
+            with suppress(FileNotFoundError):  # the recorder deletes what the database has
+                kept += entry.stat().st_size if entry.name.endswith(SEGMENT_SUFFIX) else 0
+        return SPOOL_FULL if kept > self._max_bytes else ""

@@ -1,0 +1,218 @@
+"""A routing table prepared for the hot path: look up a route, look up a decision, allocate nothing."""
+
+from collections.abc import Callable
+
+from modelctl.endpoint import Endpoint
+from modelctl.evidence import Context
+from modelctl.router.clock import Clock
+from modelctl.router.pool import Limit, Target
+from modelctl.traffic import Arm, Assignment, Backend, Reason, Role, Route, RoutingTable, Split, parse_unit
+
+PREVIEW_PREFIX = b"/-/preview/"
+_MAX_FOUND = 4_096
+SHADOW_PENDING = 1_024
+SHADOW_PENDING_BYTES = 32 * 1024 * 1024
+
+
+class Leg:
+    """One arm of one route: where its requests go and how its answers are marked. `last` is when it last got one (Unix µs)."""
+
+    __slots__ = ("arm", "backend", "header", "last", "target")
+
+    def __init__(self, arm: Arm, target: Target, *, marked: bool) -> None:
+        self.arm = arm
+        self.backend = arm.backend
+        self.target = target
+        self.header = b"modelctl-arm: " + arm.backend.encode() + b"\r\n" if marked else b""
+        self.last = 0
+
+
+class Decision:
+    """What to do with a request: who answers, who is shown it, and what to write down about it."""
+
+    __slots__ = ("answering", "context", "shown")
+
+    def __init__(self, answering: Leg, shown: tuple[Leg, ...], context: Context) -> None:
+        self.answering = answering
+        self.shown = shown
+        self.context = context
+
+    def context_for(self, unit: bytes) -> Context:
+        """The context of a request with this unit. Without one it is the same value for all."""
+        c = self.context
+        return Context(c.route, c.rollout, c.stage, c.table, c.role, c.reason, c.probability, unit)
+
+
+class CompiledRoute:
+    """One address clients use. `cut` is how much of the target is not forwarded (the preview prefix)."""
+
+    __slots__ = ("_decisions", "_index", "capture", "cut", "name", "path_length", "unit_field")
+
+    def __init__(self, route: Route, split: Split, decisions: list[Decision]) -> None:
+        self.name = route.name
+        self.capture = route.capture
+        self.unit_field = parse_unit(route.unit).encode()
+        self.path_length = 0 if route.path == "/" else len(route.path)
+        self.cut = 0
+        self._index = split.index
+        self._decisions = decisions
+
+    def decide(self, unit: bytes) -> Decision:
+        """The decision for `unit`."""
+        return self._decisions[self._index(unit)]
+
+    def preview(self, decision: Decision) -> "CompiledRoute":
+        """The same route at its preview address: one arm, always."""
+        twin = object.__new__(CompiledRoute)
+        twin.name, twin.capture, twin.unit_field, twin.path_length = self.name, self.capture, self.unit_field, self.path_length
+        twin.cut = len(PREVIEW_PREFIX) + len(self.name)
+        twin._index = lambda unit: 0
+        twin._decisions = [decision]
+        return twin
+
+
+class Targets:
+    """The connections a worker keeps across tables: one Target a backend, and one more where it is shown requests."""
+
+    __slots__ = ("_answering", "_clock", "_shown")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._answering: dict[str, Target] = {}
+        self._shown: dict[tuple[str, str], Target] = {}
+
+    def answering(self, backend: Backend) -> Target:
+        """The Target for `backend`, kept while its description is the same."""
+        target = self._answering.get(backend.name)
+        if target is None or target.backend != backend:
+            if target is not None:
+                target.retire()
+            target = self._answering[backend.name] = Target(backend, self._clock)
+        return target
+
+    def shown(self, route: str, backend: Backend, arm: Arm) -> Target:
+        """The Target that carries copies of `route`'s requests to `backend`."""
+        key = (route, backend.name)
+        target = self._shown.get(key)
+        if target is None or target.backend != backend or target.limit.inflight != arm.max_inflight:
+            if target is not None:
+                target.retire()
+            limit = Limit(arm.max_inflight, SHADOW_PENDING, SHADOW_PENDING_BYTES)
+            target = self._shown[key] = Target(backend, self._clock, limit)
+        return target
+
+    def keep(self, table: RoutingTable) -> None:
+        """Retire what `table` does not name."""
+        backends = {backend.name for backend in table.backends}
+        shown = {(route.name, arm.backend) for route in table.routes for arm in route.arms if arm.shown}
+        for name in [name for name in self._answering if name not in backends]:
+            self._answering.pop(name).retire()
+        for key in [key for key in self._shown if key not in shown]:
+            self._shown.pop(key).retire()
+
+    def sweep(self, now: float) -> None:
+        """Once per tick."""
+        for target in (*self._answering.values(), *self._shown.values()):
+            target.sweep(now)
+
+
+class CompiledTable:
+    """`version` and every route by host and path prefix. Longest prefix wins; a route's host wins over none."""
+
+    __slots__ = ("_any_host", "_found", "_hosts", "legs", "version")
+
+    def __init__(self, table: RoutingTable, targets: Targets) -> None:
+        self.version = table.version
+        self.legs: list[Leg] = []
+        self._found: dict[tuple[bytes, bytes], CompiledRoute] = {}
+        self._any_host: dict[bytes, CompiledRoute] = {}
+        self._hosts: dict[bytes, dict[bytes, CompiledRoute]] = {}
+        backends = {backend.name: backend for backend in table.backends}
+        for route in table.routes:
+            place = self._hosts.setdefault(route.host.encode(), {}) if route.host else self._any_host
+            self._add(route, place, _Compiler(route, table.version, backends, targets))
+        targets.keep(table)
+
+    def _add(self, route: Route, place: dict[bytes, CompiledRoute], compiler: "_Compiler") -> None:
+        split = Split(route)
+        compiled = CompiledRoute(route, split, [compiler.decision(assignment) for assignment in split.assignments])
+        place[b"" if route.path == "/" else route.path.encode()] = compiled
+        if route.preview:
+            self._any_host[PREVIEW_PREFIX + route.name.encode()] = compiled.preview(compiler.preview())
+        self.legs += compiler.legs.values()
+
+    def match(self, host: bytes, target: bytes) -> CompiledRoute | None:
+        """The route for a host (as in the Host field) and a target, or None. Remembers what it found."""
+        found = self._found.get((host, target))
+        if found is None:
+            found = self._look_up(host, target.partition(b"?")[0])
+            if found is not None:
+                if len(self._found) >= _MAX_FOUND:
+                    self._found.clear()
+                self._found[host, target] = found
+        return found
+
+    def _look_up(self, host: bytes, path: bytes) -> CompiledRoute | None:
+        if self._hosts:
+            own = self._hosts.get(host.rpartition(b":")[0].lower() if _has_port(host) else host.lower())
+            if own is not None and (found := _longest(own, path)) is not None:
+                return found
+        return _longest(self._any_host, path)
+
+
+def _has_port(host: bytes) -> bool:
+    return b":" in host and not host.endswith(b"]")
+
+
+def _longest(routes: dict[bytes, CompiledRoute], path: bytes) -> CompiledRoute | None:
+    """The route of the longest prefix of `path` that ends at a "/" or at its end."""
+    find: Callable[[bytes], CompiledRoute | None] = routes.get
+    while path:
+        found = find(path)
+        if found is not None:
+            return found
+        path = path[: path.rfind(b"/")] if b"/" in path else b""
+    return find(b"")
+
+
+class _Compiler:
+    """The legs and decisions of one route."""
+
+    def __init__(self, route: Route, version: int, backends: dict[str, Backend], targets: Targets) -> None:
+        self.route = route
+        self.version = version
+        marked = route.capture.arm_header
+        self.legs = {arm.backend: Leg(arm, targets.answering(backends[arm.backend]), marked=marked) for arm in route.arms}
+        self.shown = {
+            arm.backend: Leg(arm, targets.shown(route.name, backends[arm.backend], arm), marked=False)
+            for arm in route.arms
+            if arm.shown
+        }
+        if route.preview and route.preview not in self.legs:
+            arm = Arm(backend=route.preview, role=Role.CANDIDATE)
+            self.legs[route.preview] = Leg(arm, targets.answering(backends[route.preview]), marked=marked)
+
+    def decision(self, assignment: Assignment) -> Decision:
+        arm, shown, reason, probability = assignment
+        return Decision(
+            self.legs[arm.backend], tuple(self.shown[s.backend] for s in shown), self._context(arm, reason, probability)
+        )
+
+    def preview(self) -> Decision:
+        leg = self.legs[self.route.preview]
+        return Decision(leg, (), self._context(leg.arm, Reason.PREVIEW, 0))
+
+    def _context(self, arm: Arm, reason: Reason, probability: int) -> Context:
+        route = self.route
+        return Context(route.name, route.rollout, route.stage, self.version, arm.role.value, reason.value, probability, b"")
+
+
+def upstream_target(route: CompiledRoute, endpoint: Endpoint, target: bytes) -> bytes:
+    """The target for one endpoint: as it came, unless the endpoint has a path, which then replaces the route's prefix."""
+    if route.cut:
+        target = target[route.cut :]
+        if not target.startswith(b"/"):
+            target = b"/" + target
+    if endpoint.path:
+        return endpoint.path.encode() + target[route.path_length :]
+    return target

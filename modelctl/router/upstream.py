@@ -1,0 +1,262 @@
+"""One connection to a backend, and how its answers are read.
+
+An Upstream carries one Leg at a time: the request it was started with and the object that wants the answer. It tells the leg
+once per read (`on_answer`), when the answer is complete (`complete`), and when it ends early (`on_broken`).
+"""
+
+import asyncio
+from typing import Protocol, cast
+
+import httptools
+
+from modelctl import evidence
+from modelctl.endpoint import Endpoint
+from modelctl.router.clock import Clock
+
+HIGH_WATER = 65_536
+_BODYLESS = (204, 304)
+
+
+class Leg(Protocol):
+    """One request on its way to one backend."""
+
+    head_only: bool
+
+    def on_connected(self, upstream: "Upstream") -> None:
+        """A connection is there: send the request."""
+
+    def on_answer(self, upstream: "Upstream") -> None:
+        """More of the answer is there: new lines or `parts`; `upstream.complete` says whether it is all."""
+
+    def on_broken(self, failure: str) -> None:
+        """There will be no complete answer; `failure` is one of evidence's."""
+
+    def pause(self) -> None:
+        """The connection cannot take more of the request for now."""
+
+    def resume(self) -> None:
+        """The connection takes more of the request again."""
+
+
+class Owner(Protocol):
+    """Where connections come from and go back to."""
+
+    endpoint: Endpoint
+
+    def on_free(self, upstream: "Upstream", *, reusable: bool) -> None:
+        """The connection has no leg any more."""
+
+    def on_lost(self, upstream: "Upstream") -> None:
+        """The connection is closed."""
+
+
+class Upstream(asyncio.Protocol):
+    """See the module. `lines` are the answer's fields without hop-by-hop ones; `parts` the body bytes since the last call."""
+
+    transport: asyncio.Transport
+    deadline = 0.0
+    idle_since = 0.0
+    closing = False
+    _held = False
+    _unasked = False
+    _interim = False
+
+    def __init__(self, owner: Owner, clock: Clock, timeouts: tuple[float, float]) -> None:
+        """The first byte of an answer must come within `timeouts[0]` seconds, each further read within `timeouts[1]`."""
+        self.owner = owner
+        self.clock = clock
+        self.leg: Leg | None = None
+        self._timeout, self._idle_timeout = timeouts
+        self._reset()
+        self._parser = httptools.HttpResponseParser(self)
+
+    def _reset(self) -> None:
+        self.status = 0
+        self.lines: list[bytes] = []
+        self.parts: list[bytes] = []
+        self.length = self.coding = self.connection = self.type = self.encoding = b""
+        self.head_complete = self.complete = False
+
+    # -- life
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    def start(self, leg: Leg) -> None:
+        """Carry `leg` now."""
+        self.leg = leg
+        self.deadline = self.clock.now + self._timeout
+        leg.on_connected(self)
+
+    def release(self) -> None:
+        """The leg is done with a complete answer: back to the pool, or closed when the connection cannot be used again."""
+        reusable = self._reusable()
+        if self._held:
+            self.unhold()
+        self.leg = None
+        self._reset()
+        self.owner.on_free(self, reusable=reusable)
+
+    def hold(self) -> None:
+        """Read no more of the answer: the client cannot take it."""
+        if not self._held and not self.closing:
+            self._held = True
+            self.transport.pause_reading()
+
+    def unhold(self) -> None:
+        """Read on."""
+        if self._held and not self.closing:
+            self._held = False
+            self.transport.resume_reading()
+
+    def abandon(self) -> None:
+        """The leg does not want the rest: the connection cannot be used again."""
+        self.leg = None
+        self.owner.on_free(self, reusable=False)
+
+    def close(self) -> None:
+        """Closes it at once; what is unsent is dropped."""
+        if not self.closing:
+            self.closing = True
+            self.transport.abort()
+
+    def expired(self) -> None:
+        """The deadline has passed."""
+        self._break(evidence.TRUNCATED if self.head_complete else evidence.TIMEOUT)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closing = True
+        self.owner.on_lost(self)
+        if self.leg is not None:
+            if error is None and self.head_complete and self._until_closed():
+                self.complete = True
+                self.leg.on_answer(self)
+            else:
+                self._break(evidence.TRUNCATED if self.head_complete else evidence.RESET)
+
+    def _break(self, failure: str) -> None:
+        leg = self.leg
+        if leg is not None:
+            self.leg = None
+            self.owner.on_free(self, reusable=False)
+            leg.on_broken(failure)
+
+    def _until_closed(self) -> bool:
+        """Whether the answer's body ends where the connection does (RFC 9112 6.3)."""
+        if self.length or self.coding or self.status in _BODYLESS:
+            return False
+        return self.leg is None or not self.leg.head_only
+
+    def _reusable(self) -> bool:
+        return not (self.closing or self._unasked or self.connection == b"close" or self._until_closed())
+
+    # -- bytes
+
+    def data_received(self, data: bytes) -> None:
+        leg = self.leg
+        if leg is None:
+            self.close()
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._break(evidence.TRUNCATED if self.head_complete else evidence.INVALID)
+            return
+        if self.complete:
+            leg.on_answer(self)
+        elif self.head_complete:
+            self.deadline = self.clock.now + self._idle_timeout
+            leg.on_answer(self)
+            self.parts = []
+
+    def pause_writing(self) -> None:
+        if self.leg is not None:
+            self.leg.pause()
+
+    def resume_writing(self) -> None:
+        if self.leg is not None:
+            self.leg.resume()
+
+    # -- what the parser finds
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head_complete:
+            return
+        rule = _RULES.get(name.lower())
+        if rule is None:
+            self.lines.append(b"%b: %b\r\n" % (name, value))
+        else:
+            rule(self, name, value)
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            self._unasked = True
+            return
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            self._interim = True
+            return
+        self.head_complete = True
+        if self.leg is not None and self.leg.head_only:
+            # llhttp cannot know that the answer to HEAD has no body: the message is over here, and so is this parser.
+            self.complete = True
+            self._parser = httptools.HttpResponseParser(self)
+
+    def on_body(self, data: bytes) -> None:
+        if self.complete:
+            self._unasked = True
+        else:
+            self.parts.append(data)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+            self.lines = []
+        else:
+            self.complete = True
+
+
+def _content_length(upstream: Upstream, name: bytes, value: bytes) -> None:
+    upstream.length = value
+
+
+def _transfer_encoding(upstream: Upstream, name: bytes, value: bytes) -> None:
+    upstream.coding = value
+
+
+def _connection(upstream: Upstream, name: bytes, value: bytes) -> None:
+    upstream.connection = b"close" if b"close" in value.lower() else value
+
+
+def _content_type(upstream: Upstream, name: bytes, value: bytes) -> None:
+    upstream.type = value
+    upstream.lines.append(b"%b: %b\r\n" % (name, value))
+
+
+def _content_encoding(upstream: Upstream, name: bytes, value: bytes) -> None:
+    upstream.encoding = value
+    upstream.lines.append(b"%b: %b\r\n" % (name, value))
+
+
+def _drop(upstream: Upstream, name: bytes, value: bytes) -> None:
+    pass
+
+
+# The router's own fields are dropped too: only the router may say which arm answered.
+_RULES = {
+    b"content-length": _content_length,
+    b"transfer-encoding": _transfer_encoding,
+    b"connection": _connection,
+    b"content-type": _content_type,
+    b"content-encoding": _content_encoding,
+    b"keep-alive": _drop,
+    b"proxy-connection": _drop,
+    b"proxy-authenticate": _drop,
+    b"te": _drop,
+    b"trailer": _drop,
+    b"upgrade": _drop,
+    b"modelctl-arm": _drop,
+    b"modelctl-error": _drop,
+    b"x-request-id": _drop,
+}

@@ -1,0 +1,118 @@
+"""The process of one router worker: the listening socket it inherited, its clock, its table, its drain."""
+
+import asyncio
+import signal
+import socket
+from collections import Counter
+from ipaddress import ip_address, ip_network
+from time import time_ns
+
+from modelctl.router.client import ClientConnection
+from modelctl.router.clock import TICK, Clock
+from modelctl.router.refusal import Refusal
+from modelctl.router.shadow import Evidence
+from modelctl.router.spool import Spool
+from modelctl.router.sync import Applied, TableSync, load_table
+from modelctl.router.table import CompiledTable, Targets
+from modelctl.settings import Settings
+from modelctl.traffic import RoutingTable
+
+
+class Worker:
+    """Owns everything of one process that is shared between connections."""
+
+    def __init__(self, settings: Settings, spool: Spool, clock: Clock) -> None:
+        self.settings = settings
+        self.spool: Evidence = spool
+        self._spool = spool
+        self.clock = clock
+        self.table: CompiledTable | None = None
+        self.refusals: Counter[str] = Counter()
+        self._applied_at = 0
+        self._last: dict[str, int] = {}
+        self._targets = Targets(clock)
+        self._connections: set[ClientConnection] = set()
+        self._networks = [ip_network(network) for network in settings.trusted_proxies]
+        self._draining = False
+
+    # -- what connections ask
+
+    def admit(self, connection: ClientConnection) -> bool:
+        """Whether a new connection may stay."""
+        if len(self._connections) >= self.settings.max_connections:
+            return False
+        self._connections.add(connection)
+        connection.draining = self._draining
+        return True
+
+    def dismiss(self, connection: ClientConnection) -> None:
+        """It is closed."""
+        self._connections.discard(connection)
+
+    def trusts(self, peer: str) -> bool:
+        """Whether this address may say on whose behalf it asks."""
+        return bool(self._networks) and bool(peer) and any(ip_address(peer) in network for network in self._networks)
+
+    def count_refusal(self, refusal: Refusal) -> None:
+        """One more answer of the router's own."""
+        self.refusals[refusal.code] += 1
+
+    # -- the table
+
+    def applied(self) -> Applied:
+        """Part of Applier."""
+        table = self.table
+        for leg in table.legs if table is not None else ():
+            if leg.last:
+                self._last[leg.backend] = max(leg.last, self._last.get(leg.backend, 0))
+        return Applied(table.version if table is not None else 0, self._applied_at, dict(self._last))
+
+    def apply(self, table: RoutingTable) -> None:
+        """Part of Applier: one reference changes; requests in flight finish on what they started with."""
+        compiled = CompiledTable(table, self._targets)
+        self.applied()
+        self.table = compiled
+        self._applied_at = time_ns() // 1000
+
+    # -- the process
+
+    def tick(self) -> None:
+        """Ten times a second: the clock, and whatever its passing ends."""
+        now = self.clock.now = asyncio.get_running_loop().time()
+        for connection in [c for c in self._connections if c.deadline and c.deadline < now]:
+            connection.expired()
+        self._targets.sweep(now)
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            self.tick()
+            await asyncio.sleep(TICK)
+
+    async def serve(self, listener: socket.socket, sync: TableSync) -> None:
+        """Until SIGTERM or SIGINT, then until what is in flight has ended or the drain timeout has."""
+        loop = asyncio.get_running_loop()
+        known = load_table(self.settings.table_file)
+        if known is not None:
+            self.apply(known)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        server = await loop.create_server(lambda: ClientConnection(self), sock=listener, backlog=4096)
+        ticking = loop.create_task(self._tick_for_ever())
+        polling = loop.create_task(sync.run(self))
+        await stop.wait()
+        server.close()
+        await self._drain()
+        for task in (polling, ticking):
+            task.cancel()
+        self._spool.close()
+
+    async def _drain(self) -> None:
+        self._draining = True
+        for connection in list(self._connections):
+            connection.drain()
+        deadline = asyncio.get_running_loop().time() + self.settings.drain_timeout
+        while self._connections and self.clock.now < deadline:
+            await asyncio.sleep(TICK / 4)
+        for connection in list(self._connections):
+            connection.cut()
