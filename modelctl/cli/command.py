@@ -1,0 +1,96 @@
+"""How a command is registered: its examples, and for commands that talk to a control plane the options all of them share.
+
+`client` gives a function its first argument, an open Session, and gives its command `--url` and `-o`. Only what typer
+documents is used: the command's function is one whose signature has those options added.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import typer
+
+from modelctl.cli.api import Api
+from modelctl.errors import InvalidInput
+
+DEFAULT_URL = "http://127.0.0.1:8900"
+LISTS = ("table", "wide", "json", "yaml", "name")
+OBJECTS = ("table", "json", "yaml", "name")
+VIEWS = ("table", "json", "yaml")
+REPORTS = ("table", "json", "md")
+
+Function = TypeVar("Function", bound=Callable[..., None])
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one command works with: the control plane, and the form its data are wanted in."""
+
+    api: Api
+    output: str
+
+    @property
+    def structured(self) -> bool:
+        """Whether a program reads the output."""
+        return self.output in ("json", "yaml")
+
+
+def local(commands: typer.Typer, name: str, *, examples: Sequence[str], hidden: bool = False) -> Callable[[Function], Function]:
+    """Registers a command that needs no control plane."""
+
+    def register(function: Function) -> Function:
+        commands.command(name, epilog=_epilog(examples), hidden=hidden)(function)
+        return function
+
+    return register
+
+
+def client(
+    commands: typer.Typer, name: str, *, examples: Sequence[str], outputs: Sequence[str] = OBJECTS, aliases: Sequence[str] = ()
+) -> Callable[[Function], Function]:
+    """Registers `function(session, ...)` as a command with the shared options. The first of `outputs` is the default."""
+
+    def register(function: Function) -> Function:
+        for word in (name, *aliases):
+            local(commands, word, examples=examples, hidden=word != name)(_with_shared_options(function, outputs))
+        return function
+
+    return register
+
+
+def _with_shared_options(function: Callable[..., None], outputs: Sequence[str]) -> Callable[..., None]:
+    """`function` as typer sees it: without the session, with `--url` and `-o`."""
+
+    def run(*, url: str, output: str, **given: object) -> None:
+        if output not in outputs:
+            raise InvalidInput(f"-o {output}: this command knows {', '.join(outputs)}")
+        with Api(url, key=os.environ.get("MODELCTL_KEY", "")) as api:
+            function(Session(api, output), **given)
+
+    own = list(inspect.signature(function).parameters.values())[1:]
+    shared = [
+        _option("url", Annotated[str, _URL], default=DEFAULT_URL),
+        _option(
+            "output", Annotated[str, typer.Option("--output", "-o", help=f"One of: {', '.join(outputs)}.")], default=outputs[0]
+        ),
+    ]
+    parameters = [*own, *shared]
+    run.__name__ = function.__name__
+    run.__doc__ = function.__doc__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+_URL = typer.Option("--url", envvar="MODELCTL_URL", help="Where the control plane is.")
+
+
+def _option(name: str, annotation: object, *, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _epilog(examples: Sequence[str]) -> str:
+    """Typer keeps what stands between empty lines on its own line."""
+    return "\n\n".join(["Examples:", *(f"$ {example}" for example in examples)])

@@ -1,0 +1,104 @@
+"""Percents, durations and numbers as people type and read them.
+
+A percent is kept in basis points (hundredths of a percent): 10,000 is all.
+"""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from modelctl.errors import InvalidInput
+from modelctl.traffic import ALL
+
+_PERCENT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?%?", re.ASCII)
+_DURATION = re.compile(r"([0-9]{1,9})(ms|[smhd])", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+def basis_points(text: str) -> int:
+    """The basis points of `5`, `5%` or `0.1%`, from 0 to 10,000. Raises InvalidInput for anything finer than 0.01 %."""
+    if not _PERCENT.fullmatch(text):
+        raise InvalidInput(f"{text!r} is no percent: write 5, 5% or 0.1%")
+    points = Decimal(text.rstrip("%")) * 100
+    if points > ALL:
+        raise InvalidInput(f"{text!r} is more than 100%")
+    if points != points.to_integral_value():
+        raise InvalidInput(f"{text!r} is too fine: the smallest share is 0.01%")
+    return int(points)
+
+
+def percent(points: float | None) -> str:
+    """Basis points as `5%`, `0.1%` or `33.33%`; `-` when there is nothing to show."""
+    return "-" if points is None else f"{points / 100:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def ladder(text: str) -> list[int]:
+    """The basis points of `5,25,50`. Raises InvalidInput."""
+    return [basis_points(part.strip()) for part in text.split(",")]
+
+
+def shares(parts: list[str]) -> dict[str, int]:
+    """The basis points by backend of `a=50 b=30 c=20`. Raises InvalidInput, also when they do not add up to all."""
+    found: dict[str, int] = {}
+    for part in parts:
+        name, equals, share = part.partition("=")
+        if not name or not equals:
+            raise InvalidInput(f"{part!r} is no share: write BACKEND=PERCENT, such as fraud-v7=50")
+        if name in found:
+            raise InvalidInput(f"backend {name!r} has two shares: name each backend once")
+        found[name] = basis_points(share)
+    if sum(found.values()) != ALL:
+        raise InvalidInput(f"the shares add up to {percent(sum(found.values()))}: make them 100%")
+    return found
+
+
+def seconds(text: str) -> float:
+    """The seconds of `500ms`, `30s`, `10m`, `7d` or `1h30m`. Raises InvalidInput."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise InvalidInput(f"{text!r} is no duration: write 30s, 10m, 2h or 7d")
+    return sum(int(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def duration(value: float | None) -> str:
+    """Seconds in the two largest units that say something: `45s`, `3m 4s`, `7d 2h`."""
+    if value is None:
+        return "-"
+    rest = int(value)
+    parts = []
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2]) or f"{value:.1f}s"
+
+
+def milliseconds(value: float | None) -> str:
+    """A latency with three digits that say something: `0.42 ms`, `4.2 ms`, `1,250 ms`."""
+    if value is None:
+        return "-"
+    decimals = 2 if abs(value) < 1 else 1 if abs(value) < 100 else 0
+    return f"{value:,.{decimals}f} ms"
+
+
+def count(value: float | None) -> str:
+    """A count with thousands apart."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def number(value: float | None) -> str:
+    """Any other number: four digits that say something."""
+    return "-" if value is None else f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+
+
+def rate(value: float | None) -> str:
+    """A fraction as a percent with two decimals."""
+    return "-" if value is None else f"{value:.2%}"
+
+
+def moment(microseconds: float | None) -> str:
+    """A Unix time in microseconds as local time; `-` for none."""
+    if not microseconds:
+        return "-"
+    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,88 @@
+"""What the CLI reads of `GET /v1/status`. Fields it does not know are left alone, missing ones have a value that says so."""
+
+import msgspec
+
+from modelctl.cli.funnel import Funnel
+
+
+class ArmStatus(msgspec.Struct, frozen=True):
+    """One backend on a route. Shares are basis points; what was observed is None without requests."""
+
+    backend: str
+    role: str = ""
+    answers: int = 0
+    shown: int = 0
+    observed: float | None = None
+    observed_stage: float | None = None
+    requests: int = 0
+    errors: int = 0
+    error_rate: float | None = None
+
+
+class VerdictLine(msgspec.Struct, frozen=True):
+    """The word and the sentence that say why."""
+
+    word: str
+    sentence: str = ""
+
+
+class RolloutStatus(msgspec.Struct, frozen=True):
+    """The open rollout of a route."""
+
+    id: int
+    strategy: str
+    phase: str
+    step: int = 0
+    steps: int = 0
+    title: str = ""
+    preview: str = ""
+    verbs: tuple[str, ...] = ()
+
+
+class RouteStatus(msgspec.Struct, frozen=True):
+    """One route."""
+
+    name: str
+    path: str = "/"
+    host: str = ""
+    baseline: str = ""
+    rollout: RolloutStatus | None = None
+    arms: tuple[ArmStatus, ...] = ()
+    funnel: tuple[Funnel, ...] = ()
+    verdict: VerdictLine | None = None
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """One router worker: the table it serves from, and one that it refused."""
+
+    worker: str
+    version: int = 0
+    alive: bool = True
+    refused: int = 0
+    why: str = ""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """Records on their way to the database. `lag` is the seconds since one last arrived there, None before the first."""
+
+    offered: int = 0
+    accepted: int = 0
+    dropped: int = 0
+    committed: int = 0
+    quarantined: int = 0
+    duplicate: int = 0
+    lag: float | None = None
+
+    @property
+    def pending(self) -> int:
+        """Records that a recorder has seen and not dealt with."""
+        return self.accepted - self.committed - self.quarantined - self.duplicate
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Everything. `table_version` is the newest that was published."""
+
+    table_version: int = 0
+    routes: tuple[RouteStatus, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
+    evidence: Evidence = Evidence()

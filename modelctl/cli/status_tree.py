@@ -1,0 +1,81 @@
+"""The status as a tree: route -> rollout -> arms, funnel, verdict; then the routers and the evidence.
+
+Colour only repeats what a word says.
+"""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from rich.tree import Tree
+
+from modelctl.cli.funnel import funnel_lines
+from modelctl.cli.output import line, plain, table
+from modelctl.cli.quantities import count, duration, percent, rate
+from modelctl.cli.report_sections import VERDICT_STYLES
+from modelctl.cli.status_answer import ArmStatus, Evidence, RouteStatus, Status, WorkerStatus
+
+
+def status_tree(status: Status) -> RenderableType:
+    """Everything `modelctl status` shows."""
+    if not status.routes:
+        return Group(line("no route yet · next: modelctl route add NAME --path /NAME --backend BACKEND"), *_foot(status))
+    return Group(*(_route(route) for route in status.routes), *_foot(status))
+
+
+def _foot(status: Status) -> list[Text]:
+    return [workers_line(status.workers), evidence_line(status.evidence)]
+
+
+def _route(route: RouteStatus) -> Tree:
+    tree = Tree(Text.assemble((route.name, "bold"), f"  {route.host}{route.path} · baseline {route.baseline}"))
+    rollout = route.rollout
+    branch = tree
+    if rollout is None:
+        tree.add(line("no open rollout"))
+    else:
+        step = f"step {rollout.step + 1} of {rollout.steps}" if rollout.steps else f"step {rollout.step + 1}"
+        head = f"{rollout.strategy} {rollout.id} · {rollout.phase} · {step}: {rollout.title}"
+        branch = tree.add(line(head, style="bold"))
+        if rollout.preview:
+            branch.add(line(f"preview address {rollout.preview}"))
+    if route.arms:
+        branch.add(table(ARM_COLUMNS, [_arm_cells(arm) for arm in route.arms], right=ARM_COLUMNS[2:]))
+    for funnel in route.funnel:
+        branch.add(line("\n".join(funnel_lines(funnel))))
+    if route.verdict is not None:
+        style = VERDICT_STYLES.get(route.verdict.word, "")
+        branch.add(Text.assemble("verdict ", (route.verdict.word, style), f": {plain(route.verdict.sentence)}"))
+    branch.add(line(f"next: {' · '.join(_next_commands(route))}"))
+    return tree
+
+
+ARM_COLUMNS = ("ARM", "ROLE", "ANSWERS", "SHOWN", "OBSERVED 5 MIN", "OBSERVED STAGE", "REQUESTS", "ERRORS")
+
+
+def _arm_cells(arm: ArmStatus) -> list[str]:
+    shares = [percent(arm.answers), percent(arm.shown), percent(arm.observed), percent(arm.observed_stage)]
+    return [arm.backend, arm.role, *shares, count(arm.requests), rate(arm.error_rate)]
+
+
+def _next_commands(route: RouteStatus) -> list[str]:
+    if route.rollout is None:
+        return [f"modelctl shadow {route.name} CANDIDATE", f"modelctl canary {route.name} CANDIDATE --percent 5"]
+    return [*(f"modelctl {verb} {route.name}" for verb in route.rollout.verbs), f"modelctl report {route.name}"]
+
+
+def workers_line(workers: tuple[WorkerStatus, ...]) -> Text:
+    """Which table the workers serve from, and which of them are silent or refused one."""
+    alive = [worker for worker in workers if worker.alive]
+    if not alive:
+        start = "start one with modelctl serve or modelctl router"
+        return line(f"workers: none is connected, so what is changed here changes nothing for clients · {start}", style="bold red")
+    versions = ", ".join(str(version) for version in sorted({worker.version for worker in alive}))
+    silent = [f"{worker.worker} is silent" for worker in workers if not worker.alive]
+    refused = [f"{worker.worker} refused table {worker.refused}: {worker.why}" for worker in alive if worker.refused]
+    return line(" · ".join([f"workers: {len(alive)} connected, table {versions}", *silent, *refused]))
+
+
+def evidence_line(evidence: Evidence) -> Text:
+    """How many records were offered and what became of them."""
+    lag = "nothing recorded yet" if evidence.lag is None else f"last recorded {duration(evidence.lag)} ago"
+    parts = [f"{name} {count(getattr(evidence, name))}" for name in ("offered", "accepted", "dropped", "committed", "quarantined")]
+    return line(f"evidence: {' · '.join(parts)} · {lag}")

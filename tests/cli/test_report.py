@@ -1,0 +1,266 @@
+"""The report, given what a control plane answers: its own values, encoded as it encodes them."""
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import pytest
+
+from modelctl.controlplane.comparison import Row
+from modelctl.controlplane.funnel import Funnel, Loss
+from modelctl.controlplane.judging import Judgement
+from modelctl.controlplane.report import Aggregates, ArmSplit, Attempt, Disagreement, Report, StageLine, Trust
+from modelctl.controlplane.shapes import Accuracy, Confusion, Latency, Move, Numbers, Outcomes, Quantile
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Double, Run
+
+FUNNEL = Funnel(
+    candidate="fraud-v7",
+    eligible=1_000,
+    sampled=990,
+    sent=980,
+    answered=975,
+    parsed=970,
+    paired=980,
+    skipped={"inflight": 10},
+    losses=(Loss("sent", 10, "the candidate's limit of shown requests in flight was reached (max_inflight)"),),
+)
+Value = TypeVar("Value", bound=msgspec.Struct)
+
+
+def replaced(value: Value, **changed: object) -> Value:
+    return msgspec.structs.replace(value, **changed)
+
+
+def answer(value: msgspec.Struct) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(msgspec.json.encode(value))
+    return decoded
+
+
+def row(**changed: object) -> Row:
+    whole = Row(
+        candidate_name="fraud-v7",
+        metric="failures_paired",
+        title="failures on the same requests",
+        role="guarded",
+        unit="share",
+        baseline=0.01,
+        candidate=0.05,
+        estimate=0.04,
+        lower=0.02,
+        upper=0.06,
+        null=0.0,
+        n=980,
+        counts="pairs",
+        method="grid betting",
+        alpha=0.05,
+        log10_e=4.2,
+        state="ok",
+        finding="worse",
+    )
+    return msgspec.structs.replace(whole, **changed)
+
+
+def quantile(q: float, value: float, *, enough: bool = True) -> Quantile:
+    return Quantile(q=q, value=value, lower=value * 0.9, upper=value * 1.1 if enough else None, enough=enough)
+
+
+REPORT = Report(
+    route="fraud",
+    generated_at=1_700_000_100_000_000,
+    evidence_at=1_700_000_040_000_000,
+    rollout=Attempt(
+        id=7,
+        strategy="shadow",
+        phase="progressing",
+        baseline="fraud-v6",
+        candidates=("fraud-v7",),
+        step=0,
+        steps=("100% shown to fraud-v7",),
+        winner="",
+        opened_at=1_700_000_000_000,
+        closed_at=0,
+        actor="ada",
+        reason="",
+    ),
+    verdict=Judgement(
+        word="rollback",
+        sentence="fraud-v7 fails more: 5% against 1%.",
+        needs=("fraud-v7, failure rate: 0% to 3%, so neither harm nor its absence is proven.",),
+        commands=("modelctl rollback fraud",),
+    ),
+    trust=Trust(
+        log10_e=None,
+        blocked=True,
+        arms=(ArmSplit(arm="fraud-v6", observed=10, expected=9.5),),
+        stages=(
+            StageLine(
+                id=3,
+                opened_at=1_700_000_000_000,
+                closed_at=0,
+                answers={"fraud-v6": 10_000, "fraud-v7": 0},
+                shown={"fraud-v7": 10_000},
+                requests={"fraud-v6": 990},
+            ),
+        ),
+        notes=("Requests of one unit come together.",),
+    ),
+    funnels=(FUNNEL,),
+    rows=(
+        row(),
+        row(
+            title="failure rate, ratio",
+            unit="ratio",
+            estimate=None,
+            lower=None,
+            upper=None,
+            null=1.0,
+            finding="no-data",
+            reason="no data yet",
+        ),
+        row(title="number", unit="value", role="info", lower=-12_345.0, upper=None, estimate=3.0, finding="shown"),
+    ),
+    confusions=(
+        Confusion(
+            candidate="fraud-v7",
+            labels=("fraud", "ok"),
+            counts=((90, 10), (5, 875)),
+            n=980,
+            uncounted=3,
+            equal=965 / 980,
+            kappa=0.91,
+            kappa_lower=0.87,
+            kappa_upper=0.95,
+            reason="",
+            moves=(Move("fraud", "ok", 10), Move("ok", "fraud", 5)),
+        ),
+    ),
+    numbers=(
+        Numbers(
+            candidate="fraud-v7",
+            n=980,
+            baseline_mean=10.0,
+            candidate_mean=10.5,
+            bias=0.5,
+            sd=1.0,
+            lower_limit=-1.46,
+            upper_limit=2.46,
+            constant=False,
+        ),
+    ),
+    latencies=(
+        Latency(arm="fraud-v6", shown=False, n=990, quantiles=(quantile(0.5, 4.0), quantile(0.99, 20.0))),
+        Latency(arm="fraud-v7", shown=True, n=20, quantiles=(quantile(0.5, 5.0), quantile(0.99, 9.0, enough=False))),
+    ),
+    outcomes=(Outcomes(arm="fraud-v6", n=990, counts={"ok": 980, "timeout": 10}, failures=10, failure_rate=10 / 990),),
+    feedback=(Accuracy(arm="fraud-v7", shown=True, labels=50, correct=45, accuracy=0.9, numbers=0, mean_absolute_error=None),),
+    worst=(
+        Disagreement(
+            prediction_id="0" * 32,
+            request_id="req-1",
+            at=1_700_000_000_000_000,
+            candidate="fraud-v7",
+            baseline_prediction="fraud",
+            candidate_prediction="\x1b[31mok",
+            difference=None,
+            baseline_status=200,
+            candidate_status=200,
+            request_preview='{"amount": ' + "9" * 100 + "}",
+            request_size=111,
+        ),
+    ),
+    audit=(),
+    aggregates=Aggregates(sums=(), pivots={}),
+)
+
+
+def shown_report(control: "Double", modelctl: "Run", *, report: Report = REPORT) -> str:
+    control.answers("GET", "/v1/routes/fraud/report", answer(report))
+    ran = modelctl("report", "fraud")
+    assert ran.code == 0
+    return ran.out
+
+
+def test_the_report_shows_every_part_in_the_order_people_decide_by(control: "Double", modelctl: "Run") -> None:
+    out = shown_report(control, modelctl)
+    parts = (
+        "ROLLBACK  fraud-v7 fails more: 5% against 1%.",
+        "shadow of fraud-v7 against fraud-v6 on route fraud · rollout 7, progressing, 100% shown to fraud-v7",
+        "1m old",
+        "next: modelctl rollback fraud",
+        "split check: not as assigned: results cannot be trusted (log10 E infinite",
+        "note: Requests of one unit come together.",
+        "shadow fraud-v7: eligible 1,000 -> sampled 990",
+        "Decision table",
+        "open: fraud-v7, failure rate",
+        "Labels: fraud-v6 (rows) against fraud-v7 (columns)",
+        "98.47% of 980 have the same label · kappa 0.91 (0.87 to 0.95, valid for one look)",
+        "3 more had too many different labels to count · fraud -> ok 10 times",
+        "980 pairs · mean 10 -> 10.5 · mean difference 0.5 · 95% of the differences lie from -1.46 to 2.46",
+        "Latency",
+        "Answers to clients",
+        "ok 980 · timeout 10",
+        "Worst disagreements",
+        "req-1",
+        "Feedback",
+        "45 of 50",
+    )
+    places = [out.find(part) for part in parts]
+    assert -1 not in places, parts[places.index(-1)]
+    assert places == sorted(places)
+
+
+def test_a_decision_is_a_word_and_an_interval_in_numbers_and_drawn(control: "Double", modelctl: "Run") -> None:
+    lines = shown_report(control, modelctl).splitlines()
+    place, worse = next((place, line) for place, line in enumerate(lines) if "failures on the same requests" in line)
+    assert worse.split()[-6:] == ["2%", "to", "6%", "worse", "980", "pairs"]
+    assert lines[place + 1].strip() == "|       --------o--------"
+    ratio = next(line for line in lines if "failure rate, ratio" in line)
+    assert "no-data: no data yet" in ratio
+    assert ratio.split()[3:6] == ["1%", "5%", "-"]
+    info = next(line for line in lines if line.startswith("number"))
+    assert "-12,345 to unbounded" in info
+    assert "shown only" in info
+
+
+def test_a_quantile_of_too_few_requests_says_so_instead_of_a_number(control: "Double", modelctl: "Run") -> None:
+    lines = shown_report(control, modelctl).splitlines()
+    assert "4.0 ms (3.6 ms to 4.4 ms)" in next(line for line in lines if line.startswith("fraud-v6") and "answered" in line)
+    assert "too few" in next(line for line in lines if "fraud-v7" in line and "shown" in line and "5.0 ms" in line)
+
+
+def test_what_models_and_clients_wrote_cannot_steer_the_terminal(control: "Double", modelctl: "Run") -> None:
+    hostile = replaced(REPORT.confusions[0], labels=("\x1b[2J", "ok"), moves=(Move("\x1b[2J", "ok", 10),))
+    out = shown_report(control, modelctl, report=replaced(REPORT, confusions=(hostile,)))
+    assert "\x1b" not in out
+    assert "\\x1b[2J -> ok 10 times" in out
+    assert "\\x1b[31mok" in out
+    assert "9" * 61 not in out
+
+
+def test_a_report_without_evidence_says_what_is_missing(control: "Double", modelctl: "Run") -> None:
+    empty = dict.fromkeys(("funnels", "rows", "confusions", "numbers", "latencies", "outcomes", "feedback", "worst"), ())
+    out = shown_report(control, modelctl, report=replaced(REPORT, evidence_at=None, **empty))
+    for said in ("evidence: none yet", "nothing is compared yet", "no answers yet", "none recorded", "modelctl feedback send"):
+        assert said in out, said
+
+
+def test_the_report_in_json_is_the_object_of_the_api_and_in_md_its_markdown(control: "Double", modelctl: "Run") -> None:
+    control.answers("GET", "/v1/routes/fraud/report", answer(REPORT))
+    assert modelctl("report", "fraud", "-o", "json").json == answer(REPORT)
+    control.answers("GET", "/v1/routes/fraud/report", b"# fraud: rollback\n")
+    assert modelctl("report", "fraud", "--rollout", "7", "-o", "md").out == "# fraud: rollback\n"
+    assert control.asked[-1].query == {"format": "md", "rollout": "7"}
+
+
+def test_without_a_terminal_or_with_no_color_nothing_is_coloured(
+    control: "Double", modelctl: "Run", *, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.answers("GET", "/v1/routes/fraud/report", answer(REPORT))
+    assert "\x1b" not in modelctl("report", "fraud").out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in modelctl("report", "fraud").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = modelctl("report", "fraud").out
+    assert not any(f"\x1b[{code}" in out or f";{code}" in out for code in range(30, 38))
