@@ -4,17 +4,24 @@ The rules follow the server-side request forgery advisories of gateways like thi
 https, no credentials, addresses only in their canonical spelling, never a link-local or metadata address.
 """
 
-import ipaddress
 import re
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from modelctl.errors import InvalidInput
 
-_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.IGNORECASE)
-_LOOKS_NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*", re.IGNORECASE)
-_PATH = re.compile(r"[!-~]*")
-_METADATA = ipaddress.ip_address("fd00:ec2::254")
+_VISIBLE = re.compile(r"[!-~]*")
+_AUTHORITY = re.compile(r"(\[[0-9a-f.]*:[0-9a-f:.]*\]|[^\[\]:]*)(:[0-9]*)?", re.IGNORECASE)
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*")
+_LOOKS_NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*")
+# Dot segments and separators, in spellings that servers read differently.
+_DISPUTED = re.compile(r"//|/\.|\\|%(2e|2f|5c)", re.IGNORECASE)
+_METADATA = ip_address("fd00:ec2::254")
+# IPv6 addresses that stand for an IPv4 address, and how many bits are behind it: mapped, compatible, 6to4 and NAT64.
+_EMBEDDING = tuple(
+    (ip_network(net), bits) for net, bits in (("::ffff:0:0/96", 0), ("::/96", 0), ("2002::/16", 80), ("64:ff9b::/96", 0))
+)
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
@@ -38,42 +45,55 @@ class Endpoint(NamedTuple):
 
 
 def parse_endpoint(url: str) -> Endpoint:
-    """The endpoint that `url` names. Raises InvalidInput; the message never repeats credentials."""
+    """The endpoint that `url` names. Raises InvalidInput; the message repeats nothing that could be a credential."""
     parts, port = _split(url)
-    if parts.scheme not in _DEFAULT_PORT:
-        raise InvalidInput(f"an endpoint starts with http:// or https://, not {parts.scheme or 'nothing'!r}: http://127.0.0.1:8001")
     if "@" in parts.netloc:
         raise InvalidInput("an endpoint must not carry a user name or password: remove what stands before the @")
-    if parts.query or parts.fragment or "?" in url or "#" in url:
+    if parts.scheme not in _DEFAULT_PORT or not parts.netloc:
+        raise InvalidInput("an endpoint starts with http:// or https:// and a host, such as http://127.0.0.1:8001")
+    if "?" in url or "#" in url:
         raise InvalidInput("an endpoint has no query and no fragment: remove what stands behind ? or #")
-    if not _PATH.fullmatch(parts.path) or "//" in parts.path or "/." in parts.path:
-        raise InvalidInput(f"the path {parts.path!r} of an endpoint may hold visible ASCII only, and no '//' or dot segments")
+    if _DISPUTED.search(parts.path):
+        raise InvalidInput("the path of an endpoint may hold no '//', backslashes or dot segments, in no spelling")
     host = _checked_host(parts.hostname or "")
     return Endpoint(parts.scheme, host, _DEFAULT_PORT[parts.scheme] if port is None else port, parts.path.rstrip("/"))
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise InvalidInput(f"an endpoint is a URL such as http://127.0.0.1:8001; this one is not: {error}") from None
+        parts = urlsplit(url) if _VISIBLE.fullmatch(url) else None
+        port = parts.port if parts else None
+    except ValueError:
+        parts = None
+    if parts is None or not ("@" in parts.netloc or _AUTHORITY.fullmatch(parts.netloc)):
+        # Not the parser's words: they repeat what it stumbled over, and that may be half a password.
+        raise InvalidInput(
+            "an endpoint is a URL of visible ASCII with a port up to 65535, such as http://127.0.0.1:8001; this one is not"
+        )
     if port == 0:
         raise InvalidInput("an endpoint cannot have port 0: name the port the model server listens on")
     return parts, port
 
 
 def _checked_host(host: str) -> str:
-    bare = host.rstrip(".")
+    bare = host.removesuffix(".")
     try:
-        address = ipaddress.ip_address(bare)
+        address = ip_address(bare)
     except ValueError:
         if not _HOST.fullmatch(bare) or _LOOKS_NUMERIC.fullmatch(bare):
             raise InvalidInput(f"{host!r} is neither a host name nor an IP address in its usual spelling") from None
-        return host.lower()
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    if mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified or mapped == _METADATA:
+        return host
+    reached = _reached(address)
+    if reached.is_link_local or reached.is_multicast or reached.is_unspecified or reached == _METADATA:
         raise InvalidInput(
             f"{host} is a link-local, metadata, multicast or unspecified address: a model server never listens there"
         )
     return str(address)
+
+
+def _reached(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address stands for, else the address."""
+    for network, bits in _EMBEDDING:
+        if address in network:
+            return IPv4Address(int(address) >> bits & 0xFFFF_FFFF)
+    return address

@@ -167,6 +167,6 @@ def decode(payload: bytes) -> Record:
     """The record in a frame's payload. Raises Corrupt."""
     try:
         record: Record = _decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt(f"a frame holds no record: {error}") from error
     return record

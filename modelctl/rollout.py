@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from modelctl.errors import IllegalMove
+from modelctl.errors import IllegalMove, InvalidInput
 from modelctl.traffic import Arm, Role
 
 
@@ -109,16 +109,18 @@ def legal_verbs(rollout: Rollout) -> tuple[Verb, ...]:
 def apply(rollout: Rollout, verb: Verb, *, at: int, winner: str = "") -> Rollout:
     """The rollout after `verb` at Unix millisecond `at`. `winner` goes with PROMOTE alone and names a candidate.
 
-    Raises IllegalMove, which names what is possible instead.
+    Raises IllegalMove, which names what is possible instead, and InvalidInput for a wrong winner.
     """
     if verb not in legal_verbs(rollout):
         raise IllegalMove(_refusal(rollout, verb))
+    if winner not in (rollout.candidates if verb is Verb.PROMOTE else ("",)):
+        raise InvalidInput(_wrong_winner(rollout, verb, winner=winner))
     phase = TRANSITIONS[rollout.phase, verb]
     return msgspec.structs.replace(
         rollout,
         phase=phase,
         step=rollout.step + (verb is Verb.ADVANCE),
-        winner=winner if phase is Phase.PROMOTED else "",
+        winner=winner,
         closed_at=0 if phase in OPEN else at,
         revision=rollout.revision + 1,
     )
@@ -132,6 +134,13 @@ def _refusal(rollout: Rollout, verb: Verb) -> str:
     if verb is Verb.ADVANCE and rollout.phase is Phase.PROGRESSING:
         return f"cannot advance: {name} is at its last step, {rollout.current.title!r}; possible now: {legal}"
     return f"cannot {verb}: {name} is {rollout.phase}; possible now: {legal}"
+
+
+def _wrong_winner(rollout: Rollout, verb: Verb, *, winner: str) -> str:
+    if verb is not Verb.PROMOTE:
+        return f"a winner goes with promote, not with {verb}: leave {winner!r} out"
+    candidates = ", ".join(rollout.candidates)
+    return f"{winner!r} is no candidate of rollout {rollout.id} of route {rollout.route!r}; name one of: {candidates}"
 
 
 def settled(backend: str) -> tuple[Arm, ...]:

@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def database_url(self) -> str:
         """Where the store is: `database`, or a SQLite file in the data folder."""
-        return self.database or f"sqlite:///{self.data_dir.absolute() / 'modelctl.db'}"
+        return self.database or f"sqlite:///{self.data_dir / 'modelctl.db'}"
 
     @property
     def spool_dir(self) -> Path:
@@ -80,7 +80,10 @@ def parse_address(text: str) -> Address:
     match = _ADDRESS.fullmatch(text)
     if not match or int(match["port"]) > 65_535:
         raise ValueError(f"{text!r} is not HOST:PORT with a port up to 65535, such as 127.0.0.1:8080")
-    return Address(match["host"].strip("[]"), int(match["port"]))
+    host = match["host"]
+    if host.startswith("["):
+        host = str(ipaddress.IPv6Address(host[1:-1]))
+    return Address(host, int(match["port"]))
 
 
 def _parse_whole(text: str) -> int:
@@ -93,6 +96,12 @@ def _parse_seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
         raise ValueError(f"{text!r} is not a number of seconds such as 10 or 0.5")
     return float(text)
+
+
+def _parse_folder(text: str) -> Path:
+    if not text:
+        raise ValueError("it is empty: name a folder")
+    return Path(text)
 
 
 def _parse_networks(text: str) -> tuple[str, ...]:
@@ -110,7 +119,7 @@ _PARSERS: Mapping[object, Callable[[str], object]] = {
     int: _parse_whole,
     float: _parse_seconds,
     str: str,
-    Path: Path,
+    Path: _parse_folder,
     tuple[str, ...]: _parse_networks,
 }
 
@@ -144,7 +153,7 @@ def read_settings(environment: Mapping[str, str], options: Mapping[str, str | No
         if text is None:
             continue
         try:
-            values[field.name] = _parsed(field.name, text, field.type)
+            values[field.name] = _parsed(field.name, text, type_=field.type)
         except ValueError as error:
             faults.append(f"{source}: {error}")
     known = {PREFIX + field.name.upper() for field in msgspec.structs.fields(Settings)} | _FOREIGN
@@ -160,7 +169,7 @@ def read_settings(environment: Mapping[str, str], options: Mapping[str, str | No
 _FOREIGN = {f"{PREFIX}URL"}
 
 
-def _parsed(name: str, text: str, type_: object) -> object:
+def _parsed(name: str, text: str, *, type_: object) -> object:
     value = _parse_database(text) if name == "database" else _PARSERS[type_](text)
     if isinstance(value, int | float) and name in _RANGES:
         low, high = _RANGES[name]

@@ -74,7 +74,7 @@ class Child:
         self.process = subprocess.Popen(  # noqa: S603  (our own entry points)
             self.plan.argv,
             pass_fds=self.plan.sockets,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  (no threads here)
             start_new_session=True,
             stdin=subprocess.DEVNULL,
         )

@@ -218,7 +218,7 @@ def decode_table(body: bytes) -> RoutingTable:
     """The table in `body` (JSON). Raises InvalidTable with the path of what is wrong."""
     try:
         return msgspec.json.decode(body, type=RoutingTable)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidTable(f"the routing table is not valid: {error}") from error
 
 

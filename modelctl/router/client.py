@@ -48,7 +48,7 @@ class Worker(Protocol):
         """One more answer of the router's own."""
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection:
     """See the module. `deadline` is when the connection is closed unless something happens; 0 while a backend is asked."""
 
     transport: asyncio.Transport

@@ -9,7 +9,7 @@ import ssl
 from collections import deque
 from collections.abc import Coroutine
 from random import randrange
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from modelctl import evidence
 from modelctl.endpoint import Endpoint, parse_endpoint
@@ -56,8 +56,8 @@ class Pool:
         target = self._target
         try:
             async with asyncio.timeout(target.connect_timeout):
-                _, upstream = await loop.create_connection(
-                    lambda: Upstream(self, target.clock, target.timeouts),
+                _, protocol = await loop.create_connection(
+                    lambda: cast("asyncio.Protocol", Upstream(self, target.clock, target.timeouts)),
                     self.endpoint.host,
                     self.endpoint.port,
                     ssl=self._tls,
@@ -65,6 +65,7 @@ class Pool:
         except (OSError, TimeoutError):
             self._give_up(leg)
             return
+        upstream = cast("Upstream", protocol)
         if upstream.closing:
             self._give_up(leg)
             return

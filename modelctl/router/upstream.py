@@ -50,8 +50,11 @@ class Owner(Protocol):
         """The connection is closed."""
 
 
-class Upstream(asyncio.Protocol):
-    """See the module. `lines` are the answer's fields without hop-by-hop ones; `parts` the body bytes since the last call."""
+class Upstream:
+    """See the module. `lines` are the answer's fields without hop-by-hop ones; `parts` the body bytes since the last call.
+
+    An asyncio protocol by its methods, not by inheritance: compiled classes have no interpreted parents.
+    """
 
     transport: asyncio.Transport
     deadline = 0.0
@@ -134,6 +137,10 @@ class Upstream(asyncio.Protocol):
                 self.leg.on_answer(self)
             else:
                 self._break(evidence.TRUNCATED if self.head_complete else evidence.RESET)
+
+    def eof_received(self) -> bool:
+        """False: the backend has sent all it will, so the connection is closed."""
+        return False
 
     def _break(self, failure: str) -> None:
         leg = self.leg

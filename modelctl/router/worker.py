@@ -6,6 +6,7 @@ import socket
 from collections import Counter
 from ipaddress import ip_address, ip_network
 from time import time_ns
+from typing import cast
 
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
@@ -97,7 +98,7 @@ class Worker:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        server = await loop.create_server(lambda: ClientConnection(self), sock=listener, backlog=4096)
+        server = await loop.create_server(lambda: cast("asyncio.Protocol", ClientConnection(self)), sock=listener, backlog=4096)
         ticking = loop.create_task(self._tick_for_ever())
         polling = loop.create_task(sync.run(self))
         await stop.wait()

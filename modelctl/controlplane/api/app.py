@@ -1,0 +1,131 @@
+"""The application: every endpoint, behind the guard, with one form for everything that goes wrong."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import msgspec
+from sqlalchemy import Engine
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from modelctl.controlplane.api import backends, evidence, rollouts, routes, tables
+from modelctl.controlplane.api.call import Call, Endpoint, Plane
+from modelctl.controlplane.api.guard import Guard
+from modelctl.controlplane.api.openapi import document
+from modelctl.controlplane.api.problems import problem_response
+from modelctl.controlplane.fleet import Fleet
+from modelctl.controlplane.operations.inspecting import read_catalog, read_table
+from modelctl.errors import StoreError
+from modelctl.settings import Settings
+
+RETRY_SECONDS = 1.0
+log = logging.getLogger("modelctl.controlplane")
+
+
+class _Name(Convertor[str]):
+    """A name or an id in a path: a colon ends it, because a verb follows."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("name", _Name())
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The process answers; `status` is ok."""
+
+    status: str = "ok"
+
+
+async def livez(_: Call) -> Alive:
+    return Alive()
+
+
+async def readyz(call: Call) -> Alive:
+    """Ready when the database answers. Routers are served without it, commands are not."""
+    await call.run(read_catalog)
+    return Alive()
+
+
+async def openapi(_: Call) -> Response:
+    return Response(msgspec.json.encode(document(ENDPOINTS)), media_type="application/json")
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(method="GET", path="/livez", handle=livez, summary="Whether the process answers", answer=Alive),
+    Endpoint(method="GET", path="/readyz", handle=readyz, summary="Whether commands can be executed", answer=Alive),
+    Endpoint(method="GET", path="/openapi.json", handle=openapi, summary="This document"),
+    *backends.ENDPOINTS,
+    *routes.ENDPOINTS,
+    *rollouts.ENDPOINTS,
+    *evidence.ENDPOINTS,
+    *tables.ENDPOINTS,
+)
+
+
+def unix_microseconds() -> int:
+    """Now."""
+    return time.time_ns() // 1_000
+
+
+def random_salt() -> str:
+    """32 hex digits that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+def create_app(
+    engine: Engine, settings: Settings, *, fleet: Fleet | None = None, chance: Callable[[], str] = random_salt
+) -> Starlette:
+    """The API over `engine`. Its fleet is `app.state.plane.fleet`; while it starts it loads the newest table from the store."""
+    plane = Plane(engine=engine, fleet=fleet or Fleet(unix_microseconds), clock=unix_microseconds, chance=chance)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        loading = asyncio.create_task(load_table(plane))
+        yield
+        loading.cancel()
+        with suppress(asyncio.CancelledError):
+            await loading
+
+    app = Starlette(
+        routes=[Route(one.path, one.serve(plane), methods=[one.method]) for one in ENDPOINTS],
+        middleware=[Middleware(Guard, key=settings.key)],
+        exception_handlers={HTTPException: _answer_problem, Exception: _answer_problem},
+        lifespan=lifespan,
+    )
+    app.state.plane = plane
+    return app
+
+
+async def load_table(plane: Plane) -> None:
+    """Puts the store's newest table into the fleet; tries again for as long as the database does not answer."""
+    while True:
+        try:
+            table = await run_in_threadpool(read_table, plane.engine)
+        except StoreError as error:
+            log.warning("the newest table is not loaded yet: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            continue
+        if table is not None:
+            plane.fleet.publish(table)
+        return
+
+
+async def _answer_problem(_: Request, error: Exception) -> Response:
+    return problem_response(error)

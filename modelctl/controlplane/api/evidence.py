@@ -1,0 +1,221 @@
+"""What was recorded and what it comes to, over HTTP: status, report, predictions, pairs, feedback, history."""
+
+from typing import Literal
+
+import msgspec
+from starlette.responses import Response
+
+from modelctl.controlplane.api.call import Call, Endpoint
+from modelctl.controlplane.inquiry import findings
+from modelctl.controlplane.operations.feedback import FeedbackItem, Taken, record_feedback
+from modelctl.controlplane.operations.inspecting import read_events, read_pairs, read_prediction, read_predictions
+from modelctl.controlplane.report import Report, preview, write_report
+from modelctl.controlplane.report_markdown import markdown
+from modelctl.controlplane.status import Status, read_status
+from modelctl.kinds import Value
+from modelctl.store.catalog import Event
+from modelctl.store.reading import Body, Page, Pair, Prediction, Side
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One route or all; `limit` items behind `cursor`, which is the `next` of the page before."""
+
+    route: str | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+class PredictionQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Predictions that have all the given values."""
+
+    arm: str | None = None
+    outcome: str | None = None
+    request_id: str | None = None
+
+
+class PairQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pairs that have all the given values; `agree` is 0 or 1."""
+
+    rollout: int | None = None
+    agree: Literal[0, 1] | None = None
+
+
+class StatusQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One route or all."""
+
+    route: str | None = None
+
+
+class ReportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rollout other than the open or last one; the format."""
+
+    rollout: int | None = None
+    format: Literal["json", "md"] = "json"
+
+
+class BodyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A captured body: its beginning as text, and how many bytes it had."""
+
+    content_type: str
+    encoding: str
+    size: int
+    preview: str
+
+
+class PredictionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction with its request and answer. `values` holds those of all instances when there were several."""
+
+    prediction: Prediction
+    values: tuple[Value, ...]
+    request: BodyView
+    answer: BodyView
+
+
+class SideView(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two answers of a pair."""
+
+    backend: str
+    outcome: str
+    status: int
+    failure: str
+    latency_us: int
+    label: str | None
+    number: float | None
+    text: str | None
+    values: tuple[Value, ...]
+    problem: str
+    answer: BodyView
+
+
+class PairView(msgspec.Struct, frozen=True, kw_only=True):
+    """Both answers to one request."""
+
+    prediction_id: str
+    request_id: str
+    at: int
+    route: str
+    rollout: int
+    stage: int
+    agree: bool | None
+    difference: float | None
+    instances: int
+    instances_agreeing: int
+    baseline: SideView
+    candidate: SideView
+    request: BodyView
+
+
+async def show_status(call: Call) -> Status:
+    return await call.run(read_status, call.query.route, workers=call.plane.fleet.workers(), at=call.at)
+
+
+async def show_report(call: Call) -> Report | Response:
+    found = await call.run(findings, call.name(), rollout=call.query.rollout)
+    report = await call.run(lambda _: write_report(found, at=call.at))
+    if call.query.format == "md":
+        return Response(markdown(report), media_type="text/markdown; charset=utf-8")
+    return report
+
+
+async def list_predictions(call: Call) -> Page[Prediction]:
+    query = call.query
+    where = {name: getattr(query, name) for name in ("route", "arm", "outcome", "request_id")}
+    return await call.run(read_predictions, where, limit=query.limit, cursor=query.cursor)
+
+
+async def show_prediction(call: Call) -> PredictionView:
+    found = await call.run(read_prediction, call.name())
+    return PredictionView(
+        prediction=found.prediction,
+        values=_values(found.values_json),
+        request=_body(found.request),
+        answer=_body(found.answer),
+    )
+
+
+async def list_pairs(call: Call) -> Page[PairView]:
+    query = call.query
+    where = {name: getattr(query, name) for name in ("route", "rollout", "agree")}
+    page = await call.run(read_pairs, where, limit=query.limit, cursor=query.cursor)
+    return Page(tuple(_pair(pair) for pair in page.items), page.next)
+
+
+async def take_feedback(call: Call) -> Taken:
+    items = call.body if isinstance(call.body, list) else [call.body]
+    return await call.run(record_feedback, items, at=call.at)
+
+
+async def list_events(call: Call) -> Page[Event]:
+    return await call.run(read_events, call.query.route, limit=call.query.limit, cursor=call.query.cursor)
+
+
+def _values(text: str | None) -> tuple[Value, ...]:
+    return msgspec.json.decode(text or "[]", type=tuple[Value, ...])
+
+
+def _body(body: Body) -> BodyView:
+    return BodyView(content_type=body.content_type, encoding=body.encoding, size=body.size, preview=preview(body))
+
+
+def _side(side: Side) -> SideView:
+    fields = msgspec.structs.asdict(side) | {"answer": _body(side.answer)}
+    return SideView(values=_values(fields.pop("values_json")), **fields)
+
+
+def _pair(pair: Pair) -> PairView:
+    sides = {"baseline": _side(pair.baseline), "candidate": _side(pair.candidate), "request": _body(pair.request)}
+    return PairView(**(msgspec.structs.asdict(pair) | sides))
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET", path="/v1/status", handle=show_status, summary="What every route does now", query=StatusQuery, answer=Status
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/routes/{name:name}/report",
+        handle=show_report,
+        summary="The comparison of a route's open or last rollout, as JSON or Markdown",
+        query=ReportQuery,
+        answer=Report,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/predictions",
+        handle=list_predictions,
+        summary="List predictions, the newest first",
+        query=PredictionQuery,
+        answer=Page[Prediction],
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/predictions/{name:name}",
+        handle=show_prediction,
+        summary="Show a prediction with its request and answer",
+        answer=PredictionView,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/pairs",
+        handle=list_pairs,
+        summary="List pairs, the newest first",
+        query=PairQuery,
+        answer=Page[PairView],
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/feedback",
+        handle=take_feedback,
+        summary="Report what turned out to be true for one request, or for up to 1000",
+        body=FeedbackItem | list[FeedbackItem],
+        answer=Taken,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/events",
+        handle=list_events,
+        summary="The history, the newest first",
+        query=Query,
+        answer=Page[Event],
+    ),
+)

@@ -1,0 +1,53 @@
+"""How many requests reached each stage on the way to a pair with a candidate, and why the others did not. Pure."""
+
+import msgspec
+
+from modelctl.controlplane.sums import Sums
+
+STAGES = ("eligible", "sampled", "sent", "answered", "parsed", "paired")
+_SKIPPED = "skipped:"
+_WHY = {
+    "too-large": "larger than the route shows (capture.shadow_bytes)",
+    "inflight": "the candidate's limit of shown requests in flight was reached (max_inflight)",
+    "aborted": "the request never became complete",
+}
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """Requests that did not get further, and why."""
+
+    stage: str
+    n: int
+    reason: str
+
+
+class Funnel(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests of one candidate. A request that the candidate did not answer is still a pair: its failure is compared."""
+
+    candidate: str
+    eligible: int = 0
+    sampled: int = 0
+    sent: int = 0
+    answered: int = 0
+    parsed: int = 0
+    paired: int = 0
+    skipped: dict[str, int] = msgspec.field(default_factory=dict)
+    losses: tuple[Loss, ...] = ()
+
+
+def funnel(sums: Sums, candidate: str) -> Funnel:
+    """The funnel over all stages of a rollout."""
+    counts = sums.counts(candidate, "funnel")
+    stages = {stage: counts.get(stage, 0) for stage in STAGES}
+    skipped = {key.removeprefix(_SKIPPED): n for key, n in sorted(counts.items()) if key.startswith(_SKIPPED)}
+    return Funnel(candidate=candidate, **stages, skipped=skipped, losses=_losses(stages, skipped))
+
+
+def _losses(stages: dict[str, int], skipped: dict[str, int]) -> tuple[Loss, ...]:
+    found = [
+        Loss("sampled", stages["eligible"] - stages["sampled"], "not drawn: the candidate is shown a share of the requests"),
+        *(Loss("sent", n, _WHY.get(fate, fate)) for fate, n in skipped.items()),
+        Loss("answered", stages["sent"] - stages["answered"], "no complete answer of the candidate: counted as its failure"),
+        Loss("parsed", stages["answered"] - stages["parsed"], "no prediction could be read in one of the two answers"),
+    ]
+    return tuple(loss for loss in found if loss.n > 0)

@@ -1,0 +1,61 @@
+"""Reading what a report or a status is made of: one transaction, so that all of it is of one moment."""
+
+from sqlalchemy import Connection, Engine
+
+from modelctl.controlplane.comparison import Evidence
+from modelctl.controlplane.report import Findings
+from modelctl.controlplane.sums import Sums
+from modelctl.errors import NotFound
+from modelctl.rollout import Rollout
+from modelctl.store import catalog, reading, summing
+from modelctl.store import engine as store
+from modelctl.store.summing import Sum
+
+WORST = 10
+AUDIT = 200
+
+
+def findings(engine: Engine, route: str, *, rollout: int | None = None) -> Findings:
+    """Everything for the report of the route's open rollout, else its last one, else the one asked for. Raises NotFound."""
+    with store.reading(engine) as connection:
+        chosen = _chosen(connection, route, rollout)
+        evidence, rows = evidence_of(connection, chosen)
+        entry = next((entry for entry in catalog.load(connection).routes if entry.name == route), None)
+        return Findings(
+            evidence=evidence,
+            rows=rows,
+            unit="request" if entry is None else entry.unit,
+            newest=summing.newest_minute(connection, route, rollout=chosen.id),
+            scores=reading.scores(connection, chosen.id),
+            worst=tuple(
+                pair
+                for candidate in chosen.candidates
+                for pair in reading.worst_pairs(connection, chosen.id, candidate=candidate, limit=WORST)
+            )[:WORST],
+            audit=reading.events(connection, {"rollout": chosen.id}, limit=AUDIT).items,
+        )
+
+
+def evidence_of(connection: Connection, rollout: Rollout) -> tuple[Evidence, tuple[Sum, ...]]:
+    """The rollout's evidence, and the sums it indexes."""
+    rows = summing.sums(connection, rollout.route, rollout=rollout.id)
+    evidence = Evidence(
+        rollout=rollout,
+        stages=catalog.stages(connection, rollout.id),
+        sums=Sums(rows),
+        pivots=summing.pivots(connection, rollout.route, rollout=rollout.id),
+    )
+    return evidence, rows
+
+
+def _chosen(connection: Connection, route: str, rollout: int | None) -> Rollout:
+    if rollout is not None:
+        found = catalog.find_rollout(connection, rollout)
+        if found.route != route:
+            raise NotFound(f"rollout {rollout} is of route {found.route!r}, not of {route!r}")
+        return found
+    last = catalog.last_rollout(connection, route)
+    if last is None:
+        catalog.load(connection).route(route)
+        raise NotFound(f"route {route!r} has had no rollout yet, so there is nothing to report; start one: modelctl shadow {route}")
+    return last

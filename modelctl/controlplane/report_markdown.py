@@ -1,0 +1,231 @@
+"""The report as Markdown: the same content, top to bottom, for a terminal, a pull request or a chat. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from modelctl.controlplane.comparison import Row
+from modelctl.controlplane.funnel import STAGES
+from modelctl.controlplane.judging import figure, share
+from modelctl.controlplane.report import Disagreement, Report, Trust
+from modelctl.controlplane.shapes import Confusion, Latency
+
+_LONGEST = 120
+
+
+def markdown(report: Report) -> str:
+    """Ends with a newline. What came from clients and models is shown as code, so that it cannot add markup."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield from _head(report)
+    yield from _trust(report.trust)
+    yield from _funnels(report)
+    yield from _decisions(report.rows)
+    for confusion in report.confusions:
+        yield from _confusion(confusion)
+    yield from _numbers(report)
+    yield from _latencies(report.latencies)
+    yield from _outcomes(report)
+    yield from _feedback(report)
+    yield from _worst(report.worst)
+    yield from _audit(report)
+
+
+def _head(report: Report) -> Iterator[str]:
+    rollout, verdict = report.rollout, report.verdict
+    yield f"# {report.route}: {verdict.word}"
+    yield from ("", f"**{verdict.sentence}** {verdict.margins}", "")
+    candidates = ", ".join(rollout.candidates)
+    yield f"- rollout {rollout.id} ({rollout.phase}): {rollout.strategy} of {candidates} against {rollout.baseline}"
+    if rollout.steps:
+        yield f"- step {rollout.step + 1} of {len(rollout.steps)}: {rollout.steps[rollout.step]}"
+    evidence = "none yet" if report.evidence_at is None else f"up to {_moment(report.evidence_at)}"
+    yield f"- evidence {evidence}, report of {_moment(report.generated_at)}"
+    for need in verdict.needs:
+        yield f"- open: {need}"
+    for command in verdict.commands:
+        yield f"- possible: `{command}`"
+
+
+def _trust(trust: Trust) -> Iterator[str]:
+    yield from ("", "## Can the data be trusted?", "")
+    state = (
+        "does not match the shares: results are not to be trusted" if trust.blocked else "matches the shares, as far as can be told"
+    )
+    evidence = "infinite" if trust.log10_e is None else f"10^{trust.log10_e:.2f}"
+    yield f"The split of requests {state} (evidence E = {evidence}, 1000 blocks)."
+    yield ""
+    yield from _table(
+        ("arm", "requests", "expected"), [(arm.arm, f"{arm.observed:,}", f"{arm.expected:,.1f}") for arm in trust.arms]
+    )
+    yield ""
+    stages = [
+        (str(stage.id), _moment(stage.opened_at * 1000), _shares(stage.answers), _shares(stage.shown), _counts(stage.requests))
+        for stage in trust.stages
+    ]
+    yield from _table(("stage", "since", "answers", "shown", "requests"), stages)
+    for note in trust.notes:
+        yield from ("", note)
+
+
+def _funnels(report: Report) -> Iterator[str]:
+    if not report.funnels:
+        return
+    yield from ("", "## From requests to pairs", "")
+    rows = [(one.candidate, *(f"{getattr(one, stage):,}" for stage in STAGES)) for one in report.funnels]
+    yield from _table(("candidate", *STAGES), rows)
+    yield ""
+    for one in report.funnels:
+        for loss in one.losses:
+            yield f"- {one.candidate}: {loss.n:,} not {loss.stage}: {loss.reason}"
+
+
+def _decisions(rows: Sequence[Row]) -> Iterator[str]:
+    if not rows:
+        return
+    yield from ("", "## Comparison", "")
+    header = ("metric", "candidate", "baseline", "value", "effect", "interval", "n", "method", "finding")
+    yield from _table(header, [_decision(row) for row in rows])
+    yield from ("", "Intervals are valid at every look. Effects are candidate minus baseline, for ratios candidate over baseline.")
+
+
+def _decision(row: Row) -> tuple[str, ...]:
+    known = row.state == "ok"
+    effect = "-" if row.estimate is None else figure(row.estimate, row.unit)
+    interval = f"{figure(row.lower, row.unit)} to {figure(row.upper, row.unit)}" if known else row.reason
+    values = (
+        "-" if value is None else figure(value, "share" if row.unit == "ratio" else row.unit)
+        for value in (row.baseline, row.candidate)
+    )
+    baseline, candidate = values
+    return (
+        row.title,
+        row.candidate_name,
+        baseline,
+        candidate,
+        effect,
+        interval,
+        f"{row.n:,} {row.counts}",
+        row.method,
+        row.finding,
+    )
+
+
+def _confusion(found: Confusion) -> Iterator[str]:
+    kappa = (
+        found.reason if found.kappa is None else f"{found.kappa:.3f} ({found.kappa_lower:.3f} to {found.kappa_upper:.3f}, one look)"
+    )
+    yield from ("", f"## Labels of {found.candidate}", "")
+    yield f"{found.n:,} instances, {share(found.equal)} equal, kappa {kappa}. Rows are the baseline, columns the candidate."
+    yield ""
+    labels = [_code(label) for label in found.labels]
+    rows = [(label, *(f"{n:,}" for n in counts)) for label, counts in zip(labels, found.counts, strict=True)]
+    yield from _table(("", *labels), rows)
+    yield ""
+    for move in found.moves:
+        yield f"- {_code(move.baseline)} became {_code(move.candidate)} {move.n:,} times"
+
+
+def _numbers(report: Report) -> Iterator[str]:
+    if not report.numbers:
+        return
+    yield from ("", "## Numbers of the same requests", "")
+    rows = []
+    for one in report.numbers:
+        values = (one.baseline_mean, one.candidate_mean, one.bias, one.lower_limit, one.upper_limit)
+        rows.append((one.candidate, f"{one.n:,}", *("-" if value is None else f"{value:.6g}" for value in values)))
+    yield from _table(("candidate", "pairs", "baseline mean", "candidate mean", "mean difference", "95% from", "95% to"), rows)
+
+
+def _latencies(found: Sequence[Latency]) -> Iterator[str]:
+    if not found:
+        return
+    yield from ("", "## Latency in milliseconds", "")
+    rows = []
+    for one in found:
+        values = [f"{q.value:.3g}{'' if q.enough else ' (few)'}" if q.value is not None else "-" for q in one.quantiles]
+        rows.append((one.arm, "shown" if one.shown else "answered", f"{one.n:,}", *values))
+    yield from _table(("arm", "requests it", "n", "p50", "p90", "p95", "p99"), rows)
+
+
+def _outcomes(report: Report) -> Iterator[str]:
+    yield from ("", "## Outcomes", "")
+    rows = [
+        (one.arm, f"{one.n:,}", _counts(one.counts), "-" if one.failure_rate is None else share(one.failure_rate))
+        for one in report.outcomes
+    ]
+    yield from _table(("arm", "answers", "by outcome", "failed"), rows)
+
+
+def _feedback(report: Report) -> Iterator[str]:
+    if not report.feedback:
+        return
+    yield from ("", "## Feedback", "")
+    rows = []
+    for one in report.feedback:
+        right = "-" if one.accuracy is None else f"{share(one.accuracy)} of {one.labels:,}"
+        error = "-" if one.mean_absolute_error is None else f"{one.mean_absolute_error:.4g} over {one.numbers:,}"
+        rows.append((one.arm, "shown" if one.shown else "answered", right, error))
+    yield from _table(("arm", "requests it", "labels right", "mean absolute error"), rows)
+
+
+def _worst(found: Sequence[Disagreement]) -> Iterator[str]:
+    if not found:
+        return
+    yield from ("", "## Worst disagreements", "")
+    rows = [
+        (
+            _code(one.request_id),
+            one.candidate,
+            _code(one.baseline_prediction),
+            _code(one.candidate_prediction),
+            "-" if one.difference is None else f"{one.difference:.4g}",
+            _code(one.request_preview),
+        )
+        for one in found
+    ]
+    yield from _table(("request", "candidate", "baseline said", "candidate said", "difference", "request body"), rows)
+
+
+def _audit(report: Report) -> Iterator[str]:
+    yield from ("", "## History", "")
+    rows = [
+        (_moment(event.at), _code(event.actor), event.action, _code(event.reason) if event.reason else "-")
+        for event in report.audit
+    ]
+    yield from _table(("time", "who", "what", "why"), rows)
+    yield from ("", "The sums behind every figure are in the JSON report (`aggregates`).")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield _row(header)
+    yield _row(["---"] * len(header))
+    for row in rows:
+        yield _row(row)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(text: str) -> str:
+    """One line of untrusted text as code: nothing in it can end the code or the cell."""
+    line = "".join(
+        " " if character.isspace() else character for character in text if character.isprintable() or character.isspace()
+    )
+    line = line.replace("`", "'").replace("|", "\\|").strip()
+    shown = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return f"`{shown or ' '}`"
+
+
+def _shares(shares: dict[str, int]) -> str:
+    return ", ".join(f"{name} {share(bp / 10_000)}" for name, bp in shares.items() if bp) or "-"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())) or "-"
+
+
+def _moment(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

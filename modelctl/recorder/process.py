@@ -1,0 +1,125 @@
+"""What makes the recorder a process: its log, its stop signal, its lock, and the loop that never gives up."""
+
+import fcntl
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from modelctl.errors import ModelctlError
+from modelctl.recorder.recorder import Log, Recorder
+
+LOCK = "recorder.lock"
+IDLE = 0.075  # seconds between two looks at spools that had nothing
+_SHORTEST, _LONGEST = 0.1, 10.0
+
+
+def log(event: str, **facts: object) -> None:
+    """One line of JSON on stderr."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    line = msgspec.json.encode({"time": now, "process": "recorder", "event": event, **facts})
+    sys.stderr.buffer.write(line + b"\n")
+    sys.stderr.buffer.flush()
+
+
+class Stop:
+    """Whether SIGTERM or SIGINT came. It interrupts a `wait`, and nothing else: a transaction that has begun is finished."""
+
+    def __init__(self, waker: socket.socket) -> None:
+        self._waker = waker
+        self.requested = False
+
+    def request(self) -> None:
+        """Ends this and every later `wait`."""
+        self.requested = True
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, but not past a signal."""
+        if not self.requested and select.select([self._waker], [], [], seconds)[0]:
+            self._waker.recv(4096)
+
+
+@contextmanager
+def stop_signals() -> Iterator[Stop]:
+    """A Stop that the process's signals request. A signal writes to a socket, so none gets lost between a look and a wait."""
+    waker, signalled = socket.socketpair()
+    signalled.setblocking(False)
+    stop = Stop(waker)
+    before = {number: signal.signal(number, lambda *_: stop.request()) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.set_wakeup_fd(signalled.fileno())
+    try:
+        yield stop
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        waker.close()
+        signalled.close()
+
+
+def backoff(failures: int, chance: float) -> float:
+    """Seconds until the next try after `failures` in a row: full jitter, `chance` from 0 to 1 of a bound that doubles to 10 s."""
+    return max(_SHORTEST, chance * min(_LONGEST, _SHORTEST * 2.0 ** min(failures, 10)))
+
+
+def insist(action: Callable[[], None], stop: Stop, *, log: Log) -> bool:
+    """Does `action` until it succeeds, however long that takes; logs one line when it begins to fail. False if stopped before."""
+    failures = 0
+    while not stop.requested:
+        try:
+            action()
+        except (ModelctlError, OSError) as error:
+            failures += 1
+            if failures == 1:
+                log("waiting", reason=str(error))
+            stop.wait(backoff(failures, random.random()))
+        else:
+            if failures:
+                log("resumed", after_failures=failures)
+            return True
+    return False
+
+
+@contextmanager
+def only_reader(root: Path, stop: Stop, *, log: Log) -> Iterator[bool]:
+    """Holds the lock of the spools below `root`, for which it waits; False if stopped before it had it."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / LOCK).open("ab") as file:
+
+        def take() -> None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OSError(f"another recorder, process {_holder(root)}, reads {root}: waiting until it ends") from error
+
+        taken = insist(take, stop, log=log)
+        if taken:
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+            file.flush()
+        yield taken
+
+
+def _holder(root: Path) -> str:
+    return (root / LOCK).read_text() or "unknown"
+
+
+def run(recorder: Recorder, stop: Stop, *, log: Log) -> None:
+    """Records until stopped."""
+    moved = False
+
+    def work() -> None:
+        nonlocal moved
+        moved = recorder.pass_once()
+
+    while insist(work, stop, log=log):
+        if not moved:
+            stop.wait(IDLE)

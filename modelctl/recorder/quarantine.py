@@ -1,0 +1,30 @@
+"""Where frames go that cannot be recorded: a file each, readable by `evidence.frames`, with the reason beside it."""
+
+import os
+from pathlib import Path
+from zlib import crc32
+
+from modelctl.evidence import HEADER, VERSION
+from modelctl.recorder.spool_reader import Located
+
+FOLDER = "quarantine"
+
+
+def set_aside(root: Path, spool: str, *, frame: Located, reason: str) -> Path:
+    """Writes the frame and its reason below `root`, synced to the disk; the same frame again writes the same files.
+
+    Returns the frame's file. Raises OSError.
+    """
+    folder = root / FOLDER
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{spool}-{frame.start.segment}-{frame.start.offset}.frame"
+    _write(path.with_suffix(".reason"), f"{reason}\n".encode("utf-8", "backslashreplace"))
+    _write(path, HEADER.pack(len(frame.payload), crc32(frame.payload), VERSION) + frame.payload)
+    return path
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

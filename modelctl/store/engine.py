@@ -1,0 +1,165 @@
+"""Connections to the database, and the few statements whose wording differs between SQLite and PostgreSQL.
+
+Reading and writing each happen in one transaction: `reading` sees one state of the database, `writing` changes it whole or not at
+all. In SQLite a writer takes its lock at the start, so it never fails half-way because somebody else wrote first.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, exc, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from modelctl.errors import Conflict, InvalidInput, SchemaOutdated, StoreError
+
+BUSY_TIMEOUT = 5.0  # seconds a SQLite statement waits for another process's lock
+
+_POSTGRESQL = {
+    "connect_timeout": 5,
+    "application_name": "modelctl",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+# SQLSTATE classes: data exception and program limit (a value does not fit), integrity constraint violation.
+_REFUSED_VALUE = ("22", "54")
+_REFUSED_ROW = ("23",)
+
+Row = Mapping[str, object]
+
+
+def connect(url: str) -> Engine:
+    """The engine for `sqlite:///FILE` or `postgresql://...`; connects when it is first used. Raises StoreError."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed)
+        if parsed.get_backend_name() == "postgresql":
+            return _postgresql(parsed)
+    except exc.SQLAlchemyError as error:
+        raise StoreError(f"the database URL is not valid: {error}") from error
+    raise StoreError(
+        f"modelctl keeps its data in SQLite (sqlite:///FILE) or PostgreSQL (postgresql://...), not in {parsed.drivername}"
+    )
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that changes the database: committed at the end, taken back if the block raises.
+
+    Raises StoreError when the database does not answer, Conflict when a key is taken or a referenced row is missing, InvalidInput
+    when a value does not fit its column. Nothing was changed then.
+    """
+    with _errors(engine), engine.connect() as connection:
+        connection.execution_options(modelctl_begin="BEGIN IMMEDIATE")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One transaction that sees one state of the database throughout. Raises StoreError when the database does not answer."""
+    with _errors(engine), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin():
+            yield connection
+
+
+def insert_or_ignore(connection: Connection, table: Table, *, rows: Sequence[Row]) -> None:
+    """Adds the rows whose keys are not taken yet and leaves the others as they are."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def upsert_adding(connection: Connection, table: Table, *, rows: Sequence[Row]) -> None:
+    """Adds the rows; where a key is taken, adds every number of the new row that is no part of the key to the old one.
+
+    Rows are written in the order of their keys, so that two writers cannot wait for each other.
+    """
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    statement = _insert(connection, table)
+    sums = {c.name: c + statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    ordered = sorted(rows, key=lambda row: tuple(str(row[key]) for key in keys))
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=sums), ordered)
+
+
+def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise StoreError("a SQLite database of modelctl is a file that several processes open: sqlite:///PATH/modelctl.db")
+    engine = create_engine(url.set(drivername="sqlite"), connect_args={"timeout": BUSY_TIMEOUT})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # The driver would open transactions by itself, and only before some statements; `_begin_sqlite` does it instead.
+    connection.isolation_level = None
+    _write_ahead(connection)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
+        connection.cursor().execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: DBAPIConnection) -> None:
+    """Turns WAL on. SQLite does not wait for other processes here, so two that open a new file at once need this loop."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.cursor().execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("modelctl_begin", "BEGIN"))
+
+
+def _postgresql(url: URL) -> Engine:
+    if url.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise StoreError(f"modelctl talks to PostgreSQL with psycopg: write postgresql:// instead of {url.drivername}://")
+    arguments = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
+    try:
+        return create_engine(url.set(drivername="postgresql+psycopg"), connect_args=arguments, pool_pre_ping=True)
+    except ImportError as error:
+        raise StoreError("the driver for PostgreSQL is not installed: pip install 'modelctl[postgres]'") from error
+
+
+@contextmanager
+def _errors(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except (OverflowError, UnicodeError) as error:
+        raise InvalidInput(f"a value does not fit into the database: {error}") from error
+    except exc.SQLAlchemyError as error:
+        raise _translated(error, engine.url) from error
+
+
+def _translated(error: exc.SQLAlchemyError, url: URL) -> StoreError | Conflict | InvalidInput:
+    cause = getattr(error, "orig", None)
+    state = getattr(cause, "sqlstate", None) or ""
+    reason = str(cause or error).strip().splitlines()[0]
+    if isinstance(error, exc.IntegrityError) or state.startswith(_REFUSED_ROW):
+        return Conflict(f"the database refuses the change, because somebody else changed the same thing: {reason}")
+    if isinstance(error, exc.DataError) or state.startswith(_REFUSED_VALUE):
+        return InvalidInput(f"a value does not fit into the database: {reason}")
+    where = url.render_as_string(hide_password=True)
+    if state == "42P01" or "no such table" in reason:
+        return SchemaOutdated(f"the database {where} lacks a table ({reason}): run `modelctl db upgrade --database {where}`")
+    return StoreError(f"the database {where} does not answer as it should: {reason}")

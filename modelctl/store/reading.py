@@ -1,0 +1,322 @@
+"""Evidence and history as people read it: predictions, pairs, feedback, events, and how far recorders have come.
+
+Every function takes the connection of the caller's transaction. Lists come newest first, in pages: `cursor` is what the page
+before it ended with. Times are Unix microseconds.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, case, func, or_, select
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from modelctl.errors import InvalidInput, NotFound
+from modelctl.rollout import Rollout
+from modelctl.store.catalog import Event, read_event, read_rollout
+from modelctl.store.tables import event, feedback, pair, prediction, rollout, spool
+
+T = TypeVar("T")
+MAX_PAGE = 1000
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """Some items, and the cursor of the page behind them; None at the end."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A captured body: the first `len(body)` of `size` bytes, as they were on the wire."""
+
+    content_type: str
+    encoding: str
+    body: bytes
+    size: int
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """One answered request. At most one of label, number and text is set; `problem` says why none is."""
+
+    id: str
+    request_id: str
+    at: int
+    route: str
+    rollout: int
+    stage: int
+    table_version: int
+    arm: str
+    role: str
+    reason: str
+    probability: int
+    unit: str
+    method: str
+    target: str
+    status: int
+    outcome: str
+    failure: str
+    latency_us: int
+    first_byte_us: int
+    label: str | None
+    number: float | None
+    text: str | None
+    probability_of_label: float | None
+    problem: str
+
+
+class PredictionDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction with the request, the answer, and the values of all instances when there were several."""
+
+    prediction: Prediction
+    values_json: str | None
+    request: Body
+    answer: Body
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two answers of a pair."""
+
+    backend: str
+    outcome: str
+    status: int
+    failure: str = ""
+    latency_us: int
+    label: str | None
+    number: float | None
+    text: str | None
+    values_json: str | None
+    problem: str
+    answer: Body
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """Both answers to one request. `agree` and `difference` are None when an answer holds nothing to compare."""
+
+    prediction_id: str
+    request_id: str
+    at: int
+    route: str
+    rollout: int
+    stage: int
+    agree: bool | None
+    difference: float | None
+    instances: int
+    instances_agreeing: int
+    baseline: Side
+    candidate: Side
+    request: Body
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """How one arm's predictions compare with feedback: `correct` of `labels`, and the absolute error summed over `numbers`."""
+
+    arm: str
+    shown: bool
+    labels: int
+    correct: int
+    numbers: int
+    absolute_error: float
+
+
+class Spool(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker wrote and a recorder took over: `offered = accepted + sum(dropped.values())`."""
+
+    name: str
+    offered: int
+    accepted: int
+    dropped: dict[str, int]
+    committed: int
+    quarantined: int
+    duplicate: int
+    updated_at: int
+
+
+def predictions(
+    connection: Connection, where: dict[str, str | int], *, limit: int = 100, cursor: str | None = None
+) -> Page[Prediction]:
+    """Those whose columns equal `where`."""
+    table = prediction.c
+    query = select(*(table[name] for name in Prediction.__struct_fields__)).where(*_equal(prediction.c, where))
+    if cursor:
+        query = query.where(table.id < cursor)
+    rows = _rows(connection, query.order_by(table.id.desc()), limit)
+    items = tuple(Prediction(**row._mapping) for row in rows[:limit])
+    return Page(items, items[-1].id if len(rows) > limit else None)
+
+
+def prediction_detail(connection: Connection, prediction_id: str) -> PredictionDetail:
+    """Raises NotFound."""
+    row = connection.execute(select(prediction).where(prediction.c.id == prediction_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no prediction {prediction_id!r}; a new one can take a second to arrive: modelctl predictions")
+    return PredictionDetail(
+        prediction=Prediction(**{name: row._mapping[name] for name in Prediction.__struct_fields__}),
+        values_json=row.values_json,
+        request=_body(row, "request"),
+        answer=_body(row, "answer"),
+    )
+
+
+def pairs(connection: Connection, where: dict[str, str | int], *, limit: int = 100, cursor: str | None = None) -> Page[Pair]:
+    """Those whose columns equal `where`."""
+    query = select(pair).where(*_equal(pair.c, where))
+    if cursor:
+        newest, _, candidate = cursor.partition(":")
+        query = query.where(or_(pair.c.prediction_id < newest, and_(pair.c.prediction_id == newest, pair.c.candidate < candidate)))
+    rows = _rows(connection, query.order_by(pair.c.prediction_id.desc(), pair.c.candidate.desc()), limit)
+    items = tuple(_pair(row) for row in rows[:limit])
+    return Page(items, f"{items[-1].prediction_id}:{items[-1].candidate.backend}" if len(rows) > limit else None)
+
+
+def worst_pairs(connection: Connection, of: int, *, candidate: str, limit: int) -> tuple[Pair, ...]:
+    """The pairs of rollout `of` that differ most: numbers by the size of their difference, and labels that differ, newest first."""
+    mine = select(pair).where(pair.c.rollout == of, pair.c.candidate == candidate)
+    highest = mine.where(pair.c.difference > 0).order_by(pair.c.difference.desc()).limit(limit)
+    lowest = mine.where(pair.c.difference < 0).order_by(pair.c.difference.asc()).limit(limit)
+    numbers = [_pair(row) for query in (highest, lowest) for row in connection.execute(query)]
+    numbers.sort(key=lambda found: (-abs(found.difference or 0.0), found.prediction_id))
+    labels = mine.where(pair.c.agree == 0, pair.c.difference.is_(None)).order_by(pair.c.prediction_id.desc()).limit(limit)
+    return (*numbers, *(_pair(row) for row in connection.execute(labels)))[:limit]
+
+
+def scores(connection: Connection, of: int) -> tuple[Score, ...]:
+    """Every arm of rollout `of` against the feedback for the same requests, whichever of the two came first."""
+    answered = prediction.c
+    served = _score_query(answered.arm, label=answered.label, number=answered.number)
+    served = served.join(feedback, feedback.c.request_id == answered.request_id).where(answered.rollout == of)
+    shown = _score_query(pair.c.candidate, label=pair.c.candidate_label, number=pair.c.candidate_number)
+    shown = shown.join(feedback, feedback.c.request_id == pair.c.request_id).where(pair.c.rollout == of)
+    return (
+        *_scores(connection, served.group_by(answered.arm).order_by(answered.arm), shown=False),
+        *_scores(connection, shown.group_by(pair.c.candidate).order_by(pair.c.candidate), shown=True),
+    )
+
+
+def _score_query(arm: ColumnElement[str], *, label: ColumnElement[Any], number: ColumnElement[Any]) -> Select[Any]:
+    truth = feedback.c
+    labelled = and_(label.is_not(None), truth.value_label.is_not(None))
+    numbered = and_(number.is_not(None), truth.value_number.is_not(None))
+    columns: list[Any] = [
+        arm.label("arm"),
+        func.sum(case((labelled, 1), else_=0)).label("labels"),
+        func.sum(case((and_(labelled, label == truth.value_label), 1), else_=0)).label("correct"),
+        func.sum(case((numbered, 1), else_=0)).label("numbers"),
+        func.sum(case((numbered, func.abs(number - truth.value_number)), else_=0.0)).label("absolute_error"),
+    ]
+    return select(*columns)
+
+
+def _scores(connection: Connection, query: Select[Any], *, shown: bool) -> list[Score]:
+    return [
+        Score(
+            arm=row.arm,
+            shown=shown,
+            labels=int(row.labels),
+            correct=int(row.correct),
+            numbers=int(row.numbers),
+            absolute_error=float(row.absolute_error),
+        )
+        for row in connection.execute(query)
+        if row.labels or row.numbers
+    ]
+
+
+def rollouts(connection: Connection, where: dict[str, str | int], *, limit: int = 100, cursor: str | None = None) -> Page[Rollout]:
+    """Rollouts, open and ended, whose columns equal `where`."""
+    query = select(rollout).where(*_equal(rollout.c, where))
+    if cursor:
+        query = query.where(rollout.c.id < _whole(cursor))
+    rows = _rows(connection, query.order_by(rollout.c.id.desc()), limit)
+    items = tuple(read_rollout(row) for row in rows[:limit])
+    return Page(items, str(items[-1].id) if len(rows) > limit else None)
+
+
+def events(connection: Connection, where: dict[str, str | int], *, limit: int = 100, cursor: str | None = None) -> Page[Event]:
+    """The history, as far as its columns equal `where`."""
+    query = select(event).where(*_equal(event.c, where))
+    if cursor:
+        query = query.where(event.c.id < _whole(cursor))
+    rows = _rows(connection, query.order_by(event.c.id.desc()), limit)
+    items = tuple(read_event(row) for row in rows[:limit])
+    return Page(items, str(items[-1].id) if len(rows) > limit else None)
+
+
+def baseline_events(connection: Connection, route: str) -> tuple[Event, ...]:
+    """The changes of the route's baseline pointer since the route was last added, newest first."""
+    rows = connection.execute(select(event).where(event.c.route == route).order_by(event.c.id.desc()))
+    found: list[Event] = []
+    for changed in map(read_event, rows):
+        if "baseline_to" in changed.detail:
+            found.append(changed)
+            if not changed.detail["baseline_from"]:
+                break
+    return tuple(found)
+
+
+def spools(connection: Connection) -> tuple[Spool, ...]:
+    """Every spool a recorder has read from."""
+    rows = connection.execute(select(spool).order_by(spool.c.name))
+    return tuple(
+        Spool(
+            name=row.name,
+            offered=row.offered,
+            accepted=row.accepted,
+            dropped=msgspec.json.decode(row.dropped, type=dict[str, int]),
+            committed=row.committed,
+            quarantined=row.quarantined,
+            duplicate=row.duplicate,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    )
+
+
+def _equal(columns: ReadOnlyColumnCollection[str, Column[Any]], where: dict[str, str | int]) -> list[ColumnElement[bool]]:
+    return [columns[name] == value for name, value in where.items()]
+
+
+def _rows(connection: Connection, query: Select[Any], limit: int) -> Sequence[Row[Any]]:
+    """One row more than asked for: it tells whether there is a next page."""
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidInput(f"limit must be from 1 to {MAX_PAGE}, not {limit}")
+    return connection.execute(query.limit(limit + 1)).all()
+
+
+def _whole(cursor: str) -> int:
+    if not cursor.isdecimal():
+        raise InvalidInput(f"{cursor!r} is no cursor: use the `next` of the page before")
+    return int(cursor)
+
+
+def _body(row: Row[Any], prefix: str) -> Body:
+    columns = row._mapping
+    return Body(
+        columns[f"{prefix}_type"], columns[f"{prefix}_encoding"], bytes(columns[f"{prefix}_body"]), columns[f"{prefix}_size"]
+    )
+
+
+def _side(row: Row[Any], side: str) -> Side:
+    columns = row._mapping
+    names = ("outcome", "status", "latency_us", "label", "number", "text", "values_json", "problem")
+    values = {name: columns[f"{side}_{name}"] for name in names}
+    failure = columns["candidate_failure"] if side == "candidate" else ""
+    return Side(backend=columns[side], failure=failure, answer=_body(row, side), **values)
+
+
+def _pair(row: Row[Any]) -> Pair:
+    return Pair(
+        prediction_id=row.prediction_id,
+        request_id=row.request_id,
+        at=row.at,
+        route=row.route,
+        rollout=row.rollout,
+        stage=row.stage,
+        agree=None if row.agree is None else bool(row.agree),
+        difference=row.difference,
+        instances=row.instances,
+        instances_agreeing=row.instances_agreeing,
+        baseline=_side(row, "baseline"),
+        candidate=_side(row, "candidate"),
+        request=_body(row, "request"),
+    )

@@ -1,0 +1,296 @@
+"""Every table, the same in SQLite and PostgreSQL.
+
+Times named `*_at` (and `at`) are Unix microseconds. JSON is text that msgspec wrote. Yes and no are 1 and 0. Text holds no NUL
+character. A name (of a backend, a route) is its own key, so that rows can be read without a join.
+
+Two kinds of tables stand here: what people decided (backend to routing_table), and evidence (prediction to spool), which only a
+recorder and the feedback operation write.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only when the key's type is called INTEGER; there it holds 64 bits all the same.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=text("''"))
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _sum(name: str) -> Column[float]:
+    return Column(name, Double, nullable=False, server_default="0")
+
+
+def _body(prefix: str) -> list[Column[str] | Column[bytes] | Column[int]]:
+    """A captured body: a prefix of `size` bytes, as it was on the wire, with its content type and encoding."""
+    return [
+        _text(f"{prefix}_type"),
+        _text(f"{prefix}_encoding"),
+        Column(f"{prefix}_body", LargeBinary, nullable=False),
+        _count(f"{prefix}_size"),
+    ]
+
+
+backend = Table(
+    "backend",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("spec", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+)
+"""A backend that is or was registered; `spec` is a traffic.Backend. A removed one stays, so that late records are still
+understood; adding its name again replaces its spec."""
+
+route = Table(
+    "route",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("path", Text, nullable=False),
+    _text("host"),
+    Column("unit", Text, nullable=False),
+    Column("capture", Text, nullable=False),
+    Column("baseline", Text, ForeignKey("backend.name"), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+)
+"""A route that is or was served; `capture` is a traffic.Capture. No two that are not removed share host and path."""
+Index(
+    "uq_route_address",
+    route.c.host,
+    route.c.path,
+    unique=True,
+    sqlite_where=route.c.removed_at.is_(None),
+    postgresql_where=route.c.removed_at.is_(None),
+)
+
+_OPEN = text("phase IN ('progressing', 'paused')")
+
+rollout = Table(
+    "rollout",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("route", Text, ForeignKey("route.name"), nullable=False, index=True),
+    Column("strategy", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    _count("closed_at"),
+    sqlite_autoincrement=True,
+)
+"""A rollout, open or ended; `spec` is a rollout.Rollout, the columns beside it repeat what queries ask for. `closed_at` is 0 while
+it is open. A route has at most one open rollout. Ids are never used twice."""
+Index("uq_rollout_open_route", rollout.c.route, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
+
+stage = Table(
+    "stage",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("rollout", Id, ForeignKey("rollout.id"), nullable=False, index=True),
+    Column("route", Text, ForeignKey("route.name"), nullable=False),
+    Column("arms", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    _count("closed_at"),
+    sqlite_autoincrement=True,
+)
+"""A period of a rollout with constant shares; `arms` is a list of traffic.Arm and never changes. `closed_at` is 0 until it ends."""
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("route", Text, index=True),
+    Column("rollout", BigInteger),
+    Column("backend", Text),
+    _text("reason"),
+    Column("detail", Text, nullable=False, server_default="{}"),
+    sqlite_autoincrement=True,
+)
+"""What was done, by whom and why; written in the transaction that did it, never changed. `detail` is a JSON object; a change of a
+route's baseline has `baseline_from` and `baseline_to`."""
+
+routing_table = Table(
+    "routing_table",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    _text("reason"),
+    Column("created_at", BigInteger, nullable=False),
+)
+"""Every table that was published; `body` is what traffic.encode_table wrote, `sha256` its digest in hex. A version is the highest
+before it plus 1, so of two transactions that publish at once one fails."""
+
+prediction = Table(
+    "prediction",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("rollout", BigInteger, nullable=False),
+    Column("stage", BigInteger, nullable=False),
+    Column("table_version", BigInteger, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("probability", BigInteger, nullable=False),
+    _text("unit"),
+    Column("method", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("status", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    _text("failure"),
+    Column("latency_us", BigInteger, nullable=False),
+    Column("first_byte_us", BigInteger, nullable=False),
+    Column("label", Text),
+    Column("number", Double),
+    Column("text", Text),
+    Column("probability_of_label", Double),
+    Column("values_json", Text),
+    _text("problem"),
+    *_body("request"),
+    *_body("answer"),
+    Index("ix_prediction_route_at", "route", "at"),
+    Index("ix_prediction_rollout_at", "rollout", "at"),
+)
+"""Exactly one row per request of a client that an arm answered. `id` is 32 hex digits and grows with time; `arm` is the name of a
+backend, `probability` its share in basis points. label, number or text is that of the first instance; `values_json` holds
+all when there are several instances; `problem` says why there is none."""
+
+
+def _side(side: str) -> list[Column[str] | Column[int] | Column[float] | Column[bytes]]:
+    """One of the two answers of a pair."""
+    return [
+        Column(f"{side}_outcome", Text, nullable=False),
+        Column(f"{side}_status", BigInteger, nullable=False),
+        Column(f"{side}_latency_us", BigInteger, nullable=False),
+        Column(f"{side}_label", Text),
+        Column(f"{side}_number", Double),
+        Column(f"{side}_text", Text),
+        Column(f"{side}_values_json", Text),
+        _text(f"{side}_problem"),
+        *_body(side),
+    ]
+
+
+pair = Table(
+    "pair",
+    metadata,
+    Column("prediction_id", Text, primary_key=True),
+    Column("candidate", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("rollout", BigInteger, nullable=False),
+    Column("stage", BigInteger, nullable=False),
+    Column("baseline", Text, nullable=False),
+    _text("candidate_failure"),
+    Column("agree", SmallInteger),
+    Column("difference", Double),
+    _count("instances"),
+    _count("instances_agreeing"),
+    *_side("baseline"),
+    *_side("candidate"),
+    *_body("request"),
+    Index("ix_pair_rollout_agree", "rollout", "agree"),
+    Index("ix_pair_rollout_difference", "rollout", "difference"),
+)
+"""Baseline's and candidate's answer to the same request, whole: no join is needed to show it. `agree` and `difference` (candidate
+minus baseline, the mean over the instances) are NULL when an answer holds no prediction (or, for `difference`, no number)."""
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("value_label", Text),
+    Column("value_number", Double),
+    _text("source"),
+    Column("at", BigInteger, nullable=False),
+    Column("prediction_id", Text, index=True),
+    sqlite_autoincrement=True,
+)
+"""What turned out to be true for a request: one label or number per request. `prediction_id` is NULL until the row is known."""
+
+rollup = Table(
+    "rollup",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("rollout", BigInteger, primary_key=True, autoincrement=False),
+    Column("stage", BigInteger, primary_key=True, autoincrement=False),
+    Column("arm", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    _count("n"),
+    _count("k"),
+    _sum("s1"),
+    _sum("s2"),
+    _sum("sp"),
+    sqlite_with_rowid=False,
+)
+"""Mergeable sums over the rows of one minute (Unix time / 60 s): adding rows of this table gives the sums of the longer period.
+recorder.rollups says what each metric's key and sums are. A request is in it exactly once."""
+
+pivot = Table(
+    "pivot",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("rollout", BigInteger, primary_key=True, autoincrement=False),
+    Column("metric", Text, primary_key=True),
+    Column("value", Double, nullable=False),
+)
+"""What is taken off every value of a metric before it is summed up, so that variances keep their digits. Never changes."""
+
+spool = Table(
+    "spool",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("segment", BigInteger, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    _count("offered"),
+    _count("accepted"),
+    Column("dropped", Text, nullable=False, server_default="{}"),
+    _count("committed"),
+    _count("quarantined"),
+    _count("duplicate"),
+    _count("corrupt_bytes"),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""How far a recorder has read one spool, changed in the transaction that wrote what it read. The first three counts are the
+worker's (its newest tally before the position), the others the recorder's. Right behind a tally and without corrupt bytes,
+`accepted = committed + quarantined + duplicate`."""

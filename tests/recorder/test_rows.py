@@ -1,0 +1,97 @@
+"""What two answers say about each other, and what is made of odd bytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelctl.kinds import Outcome, Value
+from modelctl.recorder.rows import Agreement, Judged, compare, judge, pair_row, prediction_row, storable, text_from
+from modelctl.store.tables import pair, prediction
+from modelctl.traffic import Backend
+from tests.recorder.stream import answer, readings, served, shown_to_new
+
+
+def _labels(*labels: str) -> Judged:
+    return Judged(Outcome.OK, tuple(Value(label=label) for label in labels), "")
+
+
+def _numbers(*numbers: float) -> Judged:
+    return Judged(Outcome.OK, tuple(Value(number=number) for number in numbers), "")
+
+
+def test_equal_labels_agree_and_others_do_not() -> None:
+    assert compare(_labels("cat"), _labels("cat")) == Agreement(True, 1, 1, None)
+    assert compare(_labels("cat"), _labels("dog")) == Agreement(False, 1, 0, None)
+
+
+def test_a_request_of_several_instances_agrees_only_if_each_does() -> None:
+    assert compare(_labels("cat", "dog", "cat"), _labels("cat", "dog", "dog")) == Agreement(False, 3, 2, None)
+
+
+def test_answers_of_different_length_do_not_agree() -> None:
+    assert compare(_labels("cat"), _labels("cat", "dog")) == Agreement(False, 2, 1, None)
+    assert compare(_numbers(1), _numbers(1, 2)) == Agreement(False, 2, 1, None)
+
+
+def test_numbers_that_differ_in_the_last_digits_agree() -> None:
+    assert compare(_numbers(0.1 + 0.2), _numbers(0.3)).agree is True
+    assert compare(_numbers(1.0), _numbers(1.00001)).agree is False
+
+
+def test_the_difference_is_candidate_minus_baseline_on_average_over_the_instances() -> None:
+    assert compare(_numbers(1.0, 2.0), _numbers(2.0, 5.0)).difference == 2.0
+
+
+def test_a_difference_beyond_all_floats_is_none_instead_of_infinity() -> None:
+    assert compare(_numbers(-1.7e308), _numbers(1.7e308)).difference is None
+
+
+def test_a_number_and_its_label_agree_but_have_no_difference() -> None:
+    assert compare(_labels("3"), _numbers(3.0)) == Agreement(True, 1, 1, None)
+
+
+def test_there_is_no_agreement_without_a_prediction_on_each_side() -> None:
+    nothing = Judged(Outcome.BACKEND_ERROR, (), "why")
+    assert compare(nothing, _labels("cat")).agree is None
+    assert compare(_labels("cat"), nothing).agree is None
+
+
+def test_an_unknown_backend_still_has_an_outcome_and_says_why_there_is_no_prediction() -> None:
+    assert judge(answer("old", status=500), None).outcome is Outcome.BACKEND_ERROR
+    assert "'old' is not registered" in judge(answer("old"), None).problem
+
+
+def test_a_kind_that_is_gone_still_has_an_outcome_and_says_why_there_is_no_prediction() -> None:
+    found = judge(answer("old"), Backend(name="old", endpoints=("http://127.0.0.1:9",), kind="oracle"))
+    assert found.outcome is Outcome.OK
+    assert "'oracle'" in found.problem
+
+
+def test_bytes_that_are_not_utf_8_are_shown_as_escapes() -> None:
+    assert text_from(b"/caf\xe9?q=\xc3\xa9") == "/caf\\xe9?q=é"
+
+
+@given(st.binary())
+def test_every_text_from_the_wire_can_be_stored(raw: bytes) -> None:
+    text = text_from(raw)
+    assert "\0" not in text
+    assert storable(text) == text
+    assert text.encode().decode() == text
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b", "ok", "é"])
+def test_every_text_becomes_storable(text: str) -> None:
+    assert "\0" not in storable(text).encode().decode()
+
+
+def test_rows_have_exactly_the_columns_of_their_tables() -> None:
+    first, second = readings(shown_to_new(1, "cat", "dog"))
+    assert prediction_row(first).keys() == set(prediction.c.keys())  # type: ignore[arg-type]
+    assert pair_row(second).keys() == set(pair.c.keys())  # type: ignore[arg-type]
+
+
+def test_all_instances_are_kept_when_there_are_several() -> None:
+    (one,) = readings([served(1, answer("old", ["cat", "dog"]))])
+    row = prediction_row(one)  # type: ignore[arg-type]
+    assert row["label"] == "cat"
+    assert row["values_json"] == '[{"label":"cat"},{"label":"dog"}]'
