@@ -150,7 +150,7 @@ def _failures_paired(evidence: Evidence, candidate: str, *, alpha: float) -> Com
 def _failure_ratio(evidence: Evidence, candidate: str, *, alpha: float) -> Compared:
     stages, events = [], []
     for stage, baseline, other in _shared_stages(evidence, candidate):
-        a, b = _failures(evidence, baseline.backend, stage.id), _failures(evidence, candidate, stage.id)
+        a, b = _failures(evidence, baseline.backend, stage=stage.id), _failures(evidence, candidate, stage=stage.id)
         stages.append(ProportionStage(a, b))
         events.append(EventStage(b.k, a.k + b.k, other.answers / (baseline.answers + other.answers)))
     result = arm_given_event.compare(events, alpha=alpha)
@@ -160,7 +160,7 @@ def _failure_ratio(evidence: Evidence, candidate: str, *, alpha: float) -> Compa
 
 def _failure_rate(evidence: Evidence, candidate: str, *, alpha: float) -> Compared:
     stages = [
-        ProportionStage(_failures(evidence, baseline.backend, stage.id), _failures(evidence, candidate, stage.id))
+        ProportionStage(_failures(evidence, baseline.backend, stage=stage.id), _failures(evidence, candidate, stage=stage.id))
         for stage, baseline, _ in _shared_stages(evidence, candidate)
     ]
     result = difference.compare_proportions(stages, tau=EFFECT, alpha=alpha)
@@ -233,7 +233,7 @@ def _shared_stages(evidence: Evidence, candidate: str) -> list[tuple[Stage, Arm,
     return found
 
 
-def _failures(evidence: Evidence, arm: str, stage: int) -> Proportion:
+def _failures(evidence: Evidence, arm: str, *, stage: int) -> Proportion:
     found = evidence.sums.of(arm, "error", stage=stage)
     return Proportion(found.n, found.k)
 

@@ -18,7 +18,7 @@ AUDIT = 200
 def findings(engine: Engine, route: str, *, rollout: int | None = None) -> Findings:
     """Everything for the report of the route's open rollout, else its last one, else the one asked for. Raises NotFound."""
     with store.reading(engine) as connection:
-        chosen = _chosen(connection, route, rollout)
+        chosen = _chosen(connection, route, rollout=rollout)
         evidence, rows = evidence_of(connection, chosen)
         entry = next((entry for entry in catalog.load(connection).routes if entry.name == route), None)
         return Findings(
@@ -48,7 +48,7 @@ def evidence_of(connection: Connection, rollout: Rollout) -> tuple[Evidence, tup
     return evidence, rows
 
 
-def _chosen(connection: Connection, route: str, rollout: int | None) -> Rollout:
+def _chosen(connection: Connection, route: str, *, rollout: int | None) -> Rollout:
     if rollout is not None:
         found = catalog.find_rollout(connection, rollout)
         if found.route != route:

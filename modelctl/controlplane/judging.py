@@ -40,19 +40,22 @@ def judge(
     # Without a success metric this mode never promotes, whatever the intervals are.
     word = decide(criteria, sample, mode=Mode.SUPERIORITY).word
     if word is Word.ROLLBACK:
-        worse = " ".join(_harm(row) for row in rows if row.finding == "worse")
-        return _said(evidence, word.value, worse, needs=())
+        # One sentence for each candidate, of its first proof; the table shows the others.
+        proofs = {row.candidate_name: row for row in reversed(rows) if row.finding == "worse"}
+        worse = " ".join(_harm(row) for row in proofs.values())
+        return _said(evidence, word.value, sentence=worse)
     if word is Word.INVALID:
-        return _said(evidence, word.value, _crooked(evidence, split), needs=())
+        return _said(evidence, word.value, sentence=_crooked(evidence, split))
     if not sample.n:
-        return _said(evidence, NO_DATA, _silence(evidence, funnels), needs=())
+        return _said(evidence, NO_DATA, sentence=_silence(evidence, funnels))
     if not rows:
         sentence = (
             "Nothing is compared: no request goes to both arms and none is split between them at random, so the numbers below are "
             "not a randomised comparison."
         )
-        return _said(evidence, word.value, sentence, needs=())
-    return _said(evidence, word.value, f"No harm is proven after {_amount(rows)}.", needs=tuple(_open(row) for row in rows))
+        return _said(evidence, word.value, sentence=sentence)
+    needs = tuple(_open(row) for row in rows)
+    return _said(evidence, word.value, sentence=f"No harm is proven after {_amount(rows)}.", needs=needs)
 
 
 def share(number: float | None) -> str:
@@ -67,7 +70,7 @@ def figure(number: float | None, unit: str) -> str:
     return share(number) if unit == "share" else f"{number:.4g}"
 
 
-def _said(evidence: Evidence, word: str, sentence: str, *, needs: tuple[str, ...]) -> Judgement:
+def _said(evidence: Evidence, word: str, *, sentence: str, needs: tuple[str, ...] = ()) -> Judgement:
     rollout = evidence.rollout
     verbs = legal_verbs(rollout)
     safe = [Verb.ROLLBACK] if word in (Word.ROLLBACK, Word.INVALID) else list(verbs)

@@ -169,7 +169,7 @@ def write_report(found: Findings, *, at: int) -> Report:
     return Report(
         route=evidence.rollout.route,
         generated_at=at,
-        evidence_at=None if found.newest is None else (found.newest + 1) * 60_000_000,
+        evidence_at=None if found.newest is None else min((found.newest + 1) * 60_000_000, at),
         rollout=_attempt(evidence),
         verdict=judge(evidence, compared, split=split, sticky=sticky, funnels=funnels),
         trust=_trust(evidence, split, sticky=sticky),

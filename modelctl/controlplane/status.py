@@ -158,15 +158,15 @@ def _arm(arm: Arm, arms: Sequence[Arm], *, recent: Sums, stage: Sums) -> ArmStat
         role=arm.role.value,
         answers=arm.answers,
         shown=arm.shown,
-        observed=_observed(arm, arms, recent),
-        observed_stage=_observed(arm, arms, stage),
+        observed=_observed(arm, arms, sums=recent),
+        observed_stage=_observed(arm, arms, sums=stage),
         requests=stage.n(arm.backend, "requests"),
         errors=errors.k,
         error_rate=errors.k / errors.n if errors.n else None,
     )
 
 
-def _observed(arm: Arm, arms: Sequence[Arm], sums: Sums) -> float | None:
+def _observed(arm: Arm, arms: Sequence[Arm], *, sums: Sums) -> float | None:
     total = sum(sums.n(other.backend, "requests") for other in arms)
     return ALL * sums.n(arm.backend, "requests") / total if total else None
 

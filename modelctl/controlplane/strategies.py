@@ -7,7 +7,7 @@ the routers, the compiler and the operations only see steps, arms and shares. Sh
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from modelctl.rollout import Step
 from modelctl.traffic import ALL, Arm, Role, checked_name
 
 P = TypeVar("P", bound=msgspec.Struct)
+P_contra = TypeVar("P_contra", contravariant=True)
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +71,7 @@ class Ab(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise InvalidInput(f"the shares of an A/B test must add up to 100%, not {percent(sum(self.shares_bp.values()))}")
 
 
-def canary(baseline: str, candidates: tuple[str, ...], parameters: Canary) -> tuple[Step, ...]:
+def canary(baseline: str, candidates: tuple[str, ...], *, parameters: Canary) -> tuple[Step, ...]:
     """One step for each rung: the candidate answers its share, and is shown `shadow_bp` of the rest."""
     candidate = _only(candidates)
 
@@ -87,7 +88,7 @@ def canary(baseline: str, candidates: tuple[str, ...], parameters: Canary) -> tu
     return tuple(step(share) for share in parameters.rungs)
 
 
-def shadow(baseline: str, candidates: tuple[str, ...], parameters: Shadow) -> tuple[Step, ...]:
+def shadow(baseline: str, candidates: tuple[str, ...], *, parameters: Shadow) -> tuple[Step, ...]:
     """One step: the baseline answers everything, the candidates are shown a share of it."""
     shown = tuple(
         Arm(backend=name, role=Role.CANDIDATE, shown=parameters.percent_bp, max_inflight=parameters.max_inflight)
@@ -97,7 +98,7 @@ def shadow(baseline: str, candidates: tuple[str, ...], parameters: Shadow) -> tu
     return (Step(title=title, arms=(_baseline(baseline, ALL), *shown)),)
 
 
-def blue_green(baseline: str, candidates: tuple[str, ...], _: BlueGreen) -> tuple[Step, ...]:
+def blue_green(baseline: str, candidates: tuple[str, ...], *, parameters: BlueGreen) -> tuple[Step, ...]:
     """Preview, then switched. The arm without a share stays on the route, so its connections stay warm for going back."""
     green = _only(candidates)
     return (
@@ -106,7 +107,7 @@ def blue_green(baseline: str, candidates: tuple[str, ...], _: BlueGreen) -> tupl
     )
 
 
-def ab(baseline: str, candidates: tuple[str, ...], parameters: Ab) -> tuple[Step, ...]:
+def ab(baseline: str, candidates: tuple[str, ...], *, parameters: Ab) -> tuple[Step, ...]:
     """One step with the given shares."""
     shares = parameters.shares_bp
     if baseline not in shares:
@@ -133,12 +134,18 @@ class Recipe(NamedTuple):
     named: tuple[str, ...]
 
 
+class Ladder(Protocol[P_contra]):
+    """What a strategy is: a function to steps."""
+
+    def __call__(self, baseline: str, candidates: tuple[str, ...], *, parameters: P_contra) -> tuple[Step, ...]: ...
+
+
 @dataclass(frozen=True)
 class Strategy(Generic[P]):
     """A named function to steps, what its parameters are, and how they are written on a command line."""
 
     parameters: type[P]
-    ladder: Callable[[str, tuple[str, ...], P], tuple[Step, ...]]
+    ladder: Ladder[P]
     command: Callable[[tuple[str, ...], P], str]
     named: Callable[[P], tuple[str, ...]] = _no_names
 
@@ -146,7 +153,7 @@ class Strategy(Generic[P]):
         """Raises msgspec.ValidationError."""
         parameters = msgspec.convert(dict(given), type=self.parameters)
         return Recipe(
-            lambda baseline, candidates: self.ladder(baseline, candidates, parameters),
+            lambda baseline, candidates: self.ladder(baseline, candidates, parameters=parameters),
             lambda candidates: self.command(candidates, parameters),
             self.named(parameters),
         )

@@ -140,7 +140,7 @@ def predictions(
     query = select(*(table[name] for name in Prediction.__struct_fields__)).where(*_equal(prediction.c, where))
     if cursor:
         query = query.where(table.id < cursor)
-    rows = _rows(connection, query.order_by(table.id.desc()), limit)
+    rows = _rows(connection, query.order_by(table.id.desc()), limit=limit)
     items = tuple(Prediction(**row._mapping) for row in rows[:limit])
     return Page(items, items[-1].id if len(rows) > limit else None)
 
@@ -164,7 +164,7 @@ def pairs(connection: Connection, where: dict[str, str | int], *, limit: int = 1
     if cursor:
         newest, _, candidate = cursor.partition(":")
         query = query.where(or_(pair.c.prediction_id < newest, and_(pair.c.prediction_id == newest, pair.c.candidate < candidate)))
-    rows = _rows(connection, query.order_by(pair.c.prediction_id.desc(), pair.c.candidate.desc()), limit)
+    rows = _rows(connection, query.order_by(pair.c.prediction_id.desc(), pair.c.candidate.desc()), limit=limit)
     items = tuple(_pair(row) for row in rows[:limit])
     return Page(items, f"{items[-1].prediction_id}:{items[-1].candidate.backend}" if len(rows) > limit else None)
 
@@ -227,7 +227,7 @@ def rollouts(connection: Connection, where: dict[str, str | int], *, limit: int 
     query = select(rollout).where(*_equal(rollout.c, where))
     if cursor:
         query = query.where(rollout.c.id < _whole(cursor))
-    rows = _rows(connection, query.order_by(rollout.c.id.desc()), limit)
+    rows = _rows(connection, query.order_by(rollout.c.id.desc()), limit=limit)
     items = tuple(read_rollout(row) for row in rows[:limit])
     return Page(items, str(items[-1].id) if len(rows) > limit else None)
 
@@ -237,7 +237,7 @@ def events(connection: Connection, where: dict[str, str | int], *, limit: int = 
     query = select(event).where(*_equal(event.c, where))
     if cursor:
         query = query.where(event.c.id < _whole(cursor))
-    rows = _rows(connection, query.order_by(event.c.id.desc()), limit)
+    rows = _rows(connection, query.order_by(event.c.id.desc()), limit=limit)
     items = tuple(read_event(row) for row in rows[:limit])
     return Page(items, str(items[-1].id) if len(rows) > limit else None)
 
@@ -276,7 +276,7 @@ def _equal(columns: ReadOnlyColumnCollection[str, Column[Any]], where: dict[str,
     return [columns[name] == value for name, value in where.items()]
 
 
-def _rows(connection: Connection, query: Select[Any], limit: int) -> Sequence[Row[Any]]:
+def _rows(connection: Connection, query: Select[Any], *, limit: int) -> Sequence[Row[Any]]:
     """One row more than asked for: it tells whether there is a next page."""
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidInput(f"limit must be from 1 to {MAX_PAGE}, not {limit}")

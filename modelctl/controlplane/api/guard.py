@@ -24,13 +24,13 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                self._check(Headers(scope=scope), scope["method"], scope["path"])
+                self._check(Headers(scope=scope), method=scope["method"], path=scope["path"])
             except (NotAuthorised, Refused) as error:
                 await problem_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, headers: Headers, method: str, path: str) -> None:
+    def _check(self, headers: Headers, *, method: str, path: str) -> None:
         if self._expected:
             given = headers.get("authorization", "").encode("latin-1")
             if path not in OPEN_PATHS and not hmac.compare_digest(given, self._expected):

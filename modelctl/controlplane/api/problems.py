@@ -70,16 +70,16 @@ def problem_for(error: Exception) -> Problem:
     """The problem that tells of the error."""
     if isinstance(error, ModelctlError):
         status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
-        return problem(status, error.code, str(error))
+        return problem(status, error.code, detail=str(error))
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
-        return problem(status, _CODES.get(status.value, "error"), _DETAILS.get(status.value, error.detail))
+        return problem(status, _CODES.get(status.value, "error"), detail=_DETAILS.get(status.value, error.detail))
     log.error("a request failed in a way nobody foresaw", exc_info=error)
     detail = "the control plane failed in a way nobody foresaw; its log says more, and nothing was half done"
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail=detail)
 
 
-def problem(status: HTTPStatus, code: str, detail: str) -> Problem:
+def problem(status: HTTPStatus, code: str, *, detail: str) -> Problem:
     """A problem with this status and code."""
     commands = tuple(line.strip() for line in detail.splitlines()[1:] if line.strip().startswith("modelctl "))
     return Problem(

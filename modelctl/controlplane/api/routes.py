@@ -59,7 +59,7 @@ async def list_routes(call: Call) -> Routes:
 
 async def create_route(call: Call) -> RouteView:
     change = await call.run(add_route, call.body, author=call.author())
-    return _view(change.subject, Catalog(), await call.conclude(change))
+    return _view(change.subject, Catalog(), convergence=await call.conclude(change))
 
 
 async def show_route(call: Call) -> RouteView:
@@ -69,7 +69,7 @@ async def show_route(call: Call) -> RouteView:
 
 async def delete_route(call: Call) -> RouteView:
     change = await call.run(remove_route, call.name(), author=call.author(), revision=call.revision())
-    return _view(change.subject, Catalog(), await call.conclude(change))
+    return _view(change.subject, Catalog(), convergence=await call.conclude(change))
 
 
 async def roll_back_route(call: Call) -> PutBackDone:
@@ -86,7 +86,7 @@ async def roll_back_route(call: Call) -> PutBackDone:
     return PutBackDone(route=_view(entry, Catalog()), rollout=moved.subject, convergence=await call.conclude(moved))
 
 
-def _view(entry: RouteEntry, catalog: Catalog, convergence: Convergence | UnsetType = UNSET) -> RouteView:
+def _view(entry: RouteEntry, catalog: Catalog, *, convergence: Convergence | UnsetType = UNSET) -> RouteView:
     rollout = catalog.open_rollout(entry.name)
     return RouteView(**msgspec.structs.asdict(entry), rollout=rollout.id if rollout else None, convergence=convergence)
 

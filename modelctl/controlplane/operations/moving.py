@@ -1,8 +1,5 @@
 """The verbs of an open rollout: advance, pause, resume, promote, roll back."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 import msgspec
 from sqlalchemy import Connection, Engine
 
@@ -13,8 +10,6 @@ from modelctl.rollout import Rollout, Verb, apply, legal_verbs
 from modelctl.store import catalog as store
 from modelctl.store.catalog import Catalog, Event
 from modelctl.store.engine import writing
-
-MOVES: Mapping[str, Verb] = MappingProxyType({verb.value: verb for verb in Verb})
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
