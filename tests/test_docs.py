@@ -1,0 +1,64 @@
+"""The tables of the documentation against the code they describe."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from modelctl.cli.exits import Exit
+from modelctl.router.refusal import Refusal
+from modelctl.router.table import SHADOW_PENDING, SHADOW_PENDING_BYTES
+from modelctl.settings import PREFIX, Address, Settings
+from modelctl.traffic import Arm, Backend, Capture, Role
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the first table behind `heading`, without its head."""
+    text = (DOCS / page).read_text().split(f"\n## {heading}\n", 1)[1]
+    table = re.search(r"((?:^\|.*\n)+)", text, re.MULTILINE)
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].strip().splitlines()[2:]]
+
+
+def test_every_answer_of_the_routers_own_is_documented_as_it_is() -> None:
+    documented = rows("behavior.md", "What the router answers itself")
+    coded = [[f"`{r.code}`", str(r.status), "closed" if r.closes else "kept", r.detail] for r in Refusal]
+    assert documented == coded
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = {row[0]: row[1].strip("`") for row in rows("cli.md", "Settings of `modelctl serve`")}
+    coded = {}
+    for field in msgspec.structs.fields(Settings):
+        default = field.default
+        shown = f"{default:g}" if isinstance(default, float) else "" if default == () else str(default)
+        coded[f"`{PREFIX}{field.name.upper()}`"] = shown if not isinstance(default, Address) else str(default)
+    assert documented == coded
+
+
+def test_every_exit_code_is_documented() -> None:
+    assert {int(row[0]) for row in rows("cli.md", "Exit codes")} == {int(code) for code in Exit}
+
+
+def test_limits_of_backends_and_routes_are_documented_with_their_defaults() -> None:
+    documented = {row[0].strip("`"): int(row[1]) for row in rows("behavior.md", "Limits and defaults")}
+    fields = (*msgspec.structs.fields(Backend), *msgspec.structs.fields(Capture))
+    coded = {
+        field.name: field.default for field in fields if isinstance(field.default, int) and not isinstance(field.default, bool)
+    }
+    assert documented == coded
+
+
+def test_the_limits_of_shadows_are_documented() -> None:
+    text = (DOCS / "behavior.md").read_text()
+    inflight = Arm(backend="a", role=Role.CANDIDATE).max_inflight
+    assert f"`max_inflight` ({inflight}) are in flight and {SHADOW_PENDING:,} (or {SHADOW_PENDING_BYTES >> 20} MiB" in text
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    readme = DOCS.parent / "README.md"
+    links = re.findall(r"\]\(([^)#:]+)\)", readme.read_text())
+    assert links
+    assert [link for link in links if not (DOCS.parent / link).exists()] == []
