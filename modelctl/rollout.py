@@ -126,6 +126,21 @@ def apply(rollout: Rollout, verb: Verb, *, at: int, winner: str = "") -> Rollout
     )
 
 
+def replan(rollout: Rollout, steps: tuple[Step, ...]) -> Rollout:
+    """The open rollout at the first step of another ladder. Its salt stays, so units only move where shares do.
+
+    Raises IllegalMove when it has ended.
+    """
+    if not rollout.open:
+        raise IllegalMove(f"cannot change: rollout {rollout.id} of route {rollout.route!r} has ended ({rollout.phase})")
+    return msgspec.structs.replace(rollout, steps=steps, step=0, phase=Phase.PROGRESSING, revision=rollout.revision + 1)
+
+
+def exposes(rollout: Rollout) -> bool:
+    """Whether a client may get a candidate's answer now, other than by asking for it at the preview address."""
+    return any(arm.answers for arm in rollout.current.arms if arm.role is Role.CANDIDATE)
+
+
 def _refusal(rollout: Rollout, verb: Verb) -> str:
     name = f"rollout {rollout.id} of route {rollout.route!r}"
     if not rollout.open:

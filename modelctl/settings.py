@@ -87,7 +87,7 @@ def parse_address(text: str) -> Address:
 
 
 def _parse_whole(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,15}", text):
+    if not re.fullmatch(r"[0-9]{1,18}", text):
         raise ValueError(f"{text!r} is not a whole number")
     return int(text)
 

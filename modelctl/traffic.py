@@ -5,8 +5,9 @@ to 10,000); a share that is shown is extra (the client never sees those answers)
 
 The decision is one keyed hash. `blake2b(unit, key=salt, digest_size=16)` gives two 64-bit numbers; each is scaled to
 0..9999. The first picks the arm that answers, the second the arms that are shown the request. Candidates own the
-intervals from 0 upwards in their order and the baseline owns the rest, so raising a candidate's share only moves units from
-the baseline into it, on every router and after every restart.
+intervals from 0 upwards in their order and the baseline owns the rest, so raising the share of the only candidate, or of the
+last one, moves units from the baseline into it and no others, on every router and after every restart. (Raising another one
+also moves units between the candidates behind it.)
 """
 
 import re

@@ -120,8 +120,9 @@ def _open(session: Session, request: Mapping[str, Any]) -> None:
 def _told(started: Started) -> list[str]:
     rollout = started.rollout
     candidates = ", ".join(rollout.candidates)
+    verb = "started" if rollout.revision == 1 else "changed"
     return [
-        f"started {rollout.strategy} of {candidates} on route {rollout.route} (rollout {rollout.id}, baseline {rollout.baseline})",
+        f"{verb} {rollout.strategy} of {candidates} on route {rollout.route} (rollout {rollout.id}, baseline {rollout.baseline})",
         *started.inferred,
         *started.convergence.sentences,
         f"next: modelctl status {rollout.route} -w",

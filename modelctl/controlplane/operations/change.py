@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from modelctl.controlplane.compiler import bereft, compile_catalog
 from modelctl.errors import StaleRevision
+from modelctl.rollout import Rollout
 from modelctl.store import catalog as store
 from modelctl.store.catalog import Catalog, Event, StoredTable
 
@@ -40,6 +41,17 @@ def publish(connection: Connection, before: Catalog, *, after: Catalog, event: E
     stored = store.publish_table(connection, table, author=event.actor, reason=event.reason or event.action, at=event.at)
     store.append_event(connection, event)
     return stored, bereft(compile_catalog(before), table)
+
+
+def store_stages(connection: Connection, current: Rollout, *, moved: Rollout, at: int) -> Rollout:
+    """The moved rollout, saved, with the stage it is in now. Only a change of shares opens a stage; pausing stays in its own."""
+    if not moved.open or moved.current.arms != current.current.arms:
+        store.close_stages(connection, moved.id, at=at)
+        if moved.open:
+            stage = store.open_stage(connection, moved, arms=moved.current.arms, at=at)
+            moved = msgspec.structs.replace(moved, stage=stage)
+    store.save_rollout(connection, moved, replaces=current.revision)
+    return moved
 
 
 def check_revision(what: str, *, wanted: int | None, current: int) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from modelctl.controlplane.operations.change import Author, Change, check_revision, publish
+from modelctl.controlplane.operations.change import Author, Change, check_revision, publish, store_stages
 from modelctl.controlplane.operations.routes import repoint, route_event
 from modelctl.errors import Ambiguous, InvalidInput
 from modelctl.rollout import Rollout, Verb, apply, legal_verbs
@@ -28,7 +28,7 @@ def move_rollout(engine: Engine, rollout: int, *, move: Move, author: Author, re
         before = store.load(connection)
         current = store.find_rollout(connection, rollout)
         check_revision(f"rollout {rollout}", wanted=revision, current=current.revision)
-        moved = _stored(connection, current, moved=decide_move(current, move, at=author.at), at=author.at)
+        moved = store_stages(connection, current, moved=decide_move(current, move, at=author.at), at=author.at)
         after, event = _consequences(connection, before, moved=moved, verb=move.verb, author=author)
         table, lost = publish(connection, before, after=after, event=event)
     return Change(subject=moved, table=table, bereft=lost)
@@ -53,17 +53,6 @@ def _winner(rollout: Rollout, named: str) -> str:
         return named or rollout.candidates[0]
     commands = "\n".join(f"  modelctl promote {rollout.route} --winner {name}" for name in rollout.candidates)
     raise Ambiguous(f"rollout {rollout.id} has {len(rollout.candidates)} candidates, so name the winner:\n{commands}")
-
-
-def _stored(connection: Connection, current: Rollout, *, moved: Rollout, at: int) -> Rollout:
-    """The moved rollout, saved, with the stage it is in now. A paused rollout stays in its stage."""
-    if not moved.open or moved.current.arms != current.current.arms:
-        store.close_stages(connection, moved.id, at=at)
-        if moved.open:
-            stage = store.open_stage(connection, moved, arms=moved.current.arms, at=at)
-            moved = msgspec.structs.replace(moved, stage=stage)
-    store.save_rollout(connection, moved, replaces=current.revision)
-    return moved
 
 
 def _consequences(connection: Connection, before: Catalog, *, moved: Rollout, verb: Verb, author: Author) -> tuple[Catalog, Event]:

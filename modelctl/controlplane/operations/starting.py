@@ -6,11 +6,11 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from modelctl.controlplane.operations.backends import users_of
-from modelctl.controlplane.operations.change import Author, Change, publish
+from modelctl.controlplane.operations.change import Author, Change, publish, store_stages
 from modelctl.controlplane.operations.routes import refuse_open_rollout
 from modelctl.controlplane.strategies import Recipe, plan, recipe_for
 from modelctl.errors import Ambiguous, InvalidInput
-from modelctl.rollout import Rollout, Step
+from modelctl.rollout import Rollout, Step, Verb, apply, exposes, replan
 from modelctl.store import catalog as store
 from modelctl.store.catalog import Catalog, Event, RouteEntry
 from modelctl.store.engine import writing
@@ -27,39 +27,78 @@ class NewRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     actor: str = ""
 
 
-class Decided(msgspec.Struct, frozen=True):
-    """What the command means: nothing is left to guess. `inferred` says what was not told, in sentences."""
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command means: nothing is left to guess. `inferred` says what was not told, in sentences.
+
+    `changes` is the open rollout whose ladder is replaced, `ends` the one that makes way; at most one of them is there.
+    """
 
     route: RouteEntry
     candidates: tuple[str, ...]
     steps: tuple[Step, ...]
-    inferred: tuple[str, ...]
+    changes: Rollout | None = None
+    ends: Rollout | None = None
+    inferred: tuple[str, ...] = ()
 
 
 def start_rollout(engine: Engine, wanted: NewRollout, *, author: Author, salt: str) -> Change[Rollout]:
-    """Opens a rollout and its first stage. `salt` is 32 random hex digits, kept as long as the rollout lasts.
+    """Opens a rollout and its first stage, or changes the ladder of the open one that has the same strategy and candidates.
 
-    Raises InvalidInput, Ambiguous with the commands to choose from, NotFound, and Conflict for a route with an open rollout.
+    `salt` is 32 random hex digits, kept as long as the rollout lasts. Raises InvalidInput, Ambiguous with the commands to choose
+    from, NotFound, and Conflict for a route with an open rollout whose candidate answers clients.
     """
     recipe = recipe_for(wanted.strategy, wanted.parameters)
     with writing(engine) as connection:
         before = store.load(connection)
         decided = decide_start(before, wanted, recipe=recipe)
-        rollout = _store(connection, _rollout(wanted, decided, author=author, salt=salt), at=author.at)
-        after = msgspec.structs.replace(before, rollouts=(*before.rollouts, rollout))
-        table, lost = publish(connection, before, after=after, event=_event(rollout, wanted, author=author))
+        if decided.changes is not None:
+            rollout = store_stages(connection, decided.changes, moved=replan(decided.changes, decided.steps), at=author.at)
+        else:
+            if decided.ends is not None:
+                _make_way(connection, decided.ends, wanted=wanted, author=author)
+            rollout = _store(connection, _rollout(wanted, decided, author=author, salt=salt), at=author.at)
+        others = tuple(other for other in before.rollouts if other.route != rollout.route)
+        after = msgspec.structs.replace(before, rollouts=(*others, rollout))
+        event = _event(rollout, wanted, author=author, action="start" if decided.changes is None else "change")
+        table, lost = publish(connection, before, after=after, event=event)
     return Change(subject=rollout, table=table, bereft=lost, inferred=decided.inferred)
 
 
 def decide_start(catalog: Catalog, wanted: NewRollout, *, recipe: Recipe) -> Decided:
-    """The route, the candidates and the ladder that `wanted` means. Pure."""
+    """The route, the candidates and the ladder that `wanted` means, and what becomes of the route's open rollout. Pure."""
     route, route_words = _route(catalog, wanted, recipe=recipe)
-    refuse_open_rollout(catalog, route.name)
-    candidates, candidate_words = _candidates(catalog, wanted, route=route, recipe=recipe)
+    standing = catalog.open_rollout(route.name)
+    candidates, candidate_words = _candidates(catalog, wanted, route=route, recipe=recipe, standing=standing)
     for name in candidates:
         catalog.backend(name)
     steps = plan(recipe, route.baseline, candidates=candidates)
-    return Decided(route, candidates, steps, (*route_words, *candidate_words))
+    changes = ends = None
+    words: tuple[str, ...] = ()
+    if standing is not None and standing.strategy == wanted.strategy and set(standing.candidates) == set(candidates):
+        changes = standing
+        words = (f"rollout {standing.id} is open with the same candidate, so its shares change and every unit keeps its place",)
+    elif standing is not None and not exposes(standing):
+        ends = standing
+        words = (f"the {standing.strategy} before it (rollout {standing.id}) has ended: it gave clients no answers",)
+    else:
+        refuse_open_rollout(catalog, route.name)
+    inferred = (*route_words, *candidate_words, *words)
+    return Decided(route=route, candidates=candidates, steps=steps, changes=changes, ends=ends, inferred=inferred)
+
+
+def _make_way(connection: Connection, standing: Rollout, *, wanted: NewRollout, author: Author) -> None:
+    ended = apply(standing, Verb.ROLLBACK, at=author.at // 1000)
+    store_stages(connection, standing, moved=ended, at=author.at)
+    event = Event(
+        at=author.at,
+        actor=author.actor,
+        action="rollback",
+        route=ended.route,
+        rollout=ended.id,
+        reason=f"made way for {wanted.strategy}",
+        detail={},
+    )
+    store.append_event(connection, event)
 
 
 def _route(catalog: Catalog, wanted: NewRollout, *, recipe: Recipe) -> tuple[RouteEntry, tuple[str, ...]]:
@@ -75,10 +114,13 @@ def _route(catalog: Catalog, wanted: NewRollout, *, recipe: Recipe) -> tuple[Rou
 
 
 def _candidates(
-    catalog: Catalog, wanted: NewRollout, *, route: RouteEntry, recipe: Recipe
+    catalog: Catalog, wanted: NewRollout, *, route: RouteEntry, recipe: Recipe, standing: Rollout | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if wanted.candidates or recipe.named:
         return wanted.candidates or tuple(name for name in recipe.named if name != route.baseline), ()
+    if standing is not None:
+        names = ", ".join(repr(name) for name in standing.candidates)
+        return standing.candidates, (f"candidate {names}, as in the open rollout",)
     free = [entry.name for entry in catalog.backends if not users_of(catalog, entry.name)]
     if not free:
         raise InvalidInput(
@@ -122,11 +164,11 @@ def _store(connection: Connection, rollout: Rollout, *, at: int) -> Rollout:
     return opened
 
 
-def _event(rollout: Rollout, wanted: NewRollout, *, author: Author) -> Event:
+def _event(rollout: Rollout, wanted: NewRollout, *, author: Author, action: str) -> Event:
     return Event(
         at=author.at,
         actor=author.actor,
-        action="start",
+        action=action,
         route=rollout.route,
         rollout=rollout.id,
         reason=author.reason,
