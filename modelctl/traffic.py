@@ -63,7 +63,7 @@ def checked_name(name: str, noun: str) -> str:
     return name
 
 
-class Backend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """A model server the router can send requests to. Times are milliseconds."""
 
     name: str
@@ -99,7 +99,7 @@ _BACKEND_LIMITS = (
 )
 
 
-class Capture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a request is kept. Bytes beyond a limit pass through and are not recorded.
 
     A request whose body is larger than `shadow_bytes` is not shown to any arm (counted as `too-large`).
@@ -240,14 +240,14 @@ class Assignment(NamedTuple):
 class Split:
     """A route's decision, prepared: `index` allocates nothing and points into `assignments`."""
 
-    __slots__ = ("_answers", "_key", "_shown", "assignments")
+    __slots__ = ("_answers", "_hash", "_shown", "assignments")
 
     def __init__(self, route: Route) -> None:
         candidates = [arm for arm in route.arms if arm.role is Role.CANDIDATE]
         arms = [arm for arm in [*candidates, route.baseline] if arm.answers]
         shown = sorted((arm for arm in candidates if arm.shown), key=lambda arm: arm.shown)
         reason = Reason.ONLY if len(arms) == 1 else Reason.SPLIT
-        self._key = bytes.fromhex(route.salt)
+        self._hash = blake2b(digest_size=16, key=bytes.fromhex(route.salt))
         self._answers = list(accumulate(arm.answers for arm in arms))[:-1]
         self._shown = [arm.shown for arm in shown]
         self.assignments = tuple(Assignment(arm, seen, reason, arm.answers) for arm in arms for seen in _shown_sets(arm, shown))
@@ -256,7 +256,9 @@ class Split:
         """Which of `assignments` is the decision for `unit`: the same for the same route, salt and unit, everywhere."""
         if not self._answers and not self._shown:
             return 0
-        digest = blake2b(unit, digest_size=16, key=self._key).digest()
+        keyed = self._hash.copy()  # cheaper than a new one with its key
+        keyed.update(unit)
+        digest = keyed.digest()
         answering = bisect_right(self._answers, int.from_bytes(digest[:8], "big") * ALL >> 64)
         if not self._shown:
             return answering

@@ -8,7 +8,6 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -16,7 +15,6 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-import modelctl.migrations
 from modelctl.errors import ModelctlError, SchemaOutdated
 from modelctl.store.engine import connect, reading, writing
 
@@ -87,7 +85,7 @@ def _revision(connection: Connection) -> str:
 
 def _config() -> Config:
     config = Config(output_buffer=io.StringIO(), stdout=io.StringIO())
-    config.set_main_option("script_location", str(Path(modelctl.migrations.__file__).parent).replace("%", "%%"))
+    config.set_main_option("script_location", "modelctl:migrations")
     config.set_main_option("path_separator", "os")
     return config
 

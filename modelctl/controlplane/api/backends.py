@@ -5,7 +5,7 @@ from msgspec import UNSET, UnsetType
 
 from modelctl.controlplane.api.call import Call, Endpoint
 from modelctl.controlplane.fleet import Convergence
-from modelctl.controlplane.operations.backends import add_backend, remove_backend
+from modelctl.controlplane.operations.backends import NewBackend, add_backend, remove_backend
 from modelctl.controlplane.operations.inspecting import read_catalog
 from modelctl.controlplane.probing import Sample, Trial, probe
 from modelctl.store.catalog import BackendEntry
@@ -64,7 +64,7 @@ ENDPOINTS = (
         path="/v1/backends",
         handle=create_backend,
         summary="Register a backend",
-        body=Backend,
+        body=NewBackend,
         answer=BackendView,
         status=201,
     ),

@@ -12,6 +12,10 @@ from modelctl.store.engine import writing
 from modelctl.traffic import Backend
 
 
+class NewBackend(Backend, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A backend as it is asked for: what nobody knows is refused. A router ignores it, so newer tables can have more."""
+
+
 def add_backend(engine: Engine, backend: Backend, *, author: Author) -> Change[BackendEntry]:
     """Registers the backend; the routers get to know it at once. A name that was removed may be used again.
 

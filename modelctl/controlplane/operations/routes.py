@@ -15,6 +15,10 @@ from modelctl.store.reading import baseline_events
 from modelctl.traffic import Capture
 
 
+class NewCapture(Capture, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A capture policy as it is asked for: what nobody knows is refused. A router ignores it, so newer tables can have more."""
+
+
 class NewRoute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A route as it is asked for."""
 
@@ -23,7 +27,7 @@ class NewRoute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     path: str = "/"
     host: str = ""
     unit: str = "request"
-    capture: Capture = msgspec.field(default_factory=Capture)
+    capture: NewCapture = msgspec.field(default_factory=NewCapture)
 
 
 def add_route(engine: Engine, wanted: NewRoute, *, author: Author) -> Change[RouteEntry]:
