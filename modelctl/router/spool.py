@@ -1,7 +1,8 @@
 """The spool: records of a worker, appended to segments on its disk by a thread, never waited for by a request.
 
-The event loop appends frames to a bounded buffer and hands the buffer to the thread at most BATCH_SECONDS later. The thread
-makes one `write` per batch, with a Tally at its end, and syncs to the disk at most SYNC_SECONDS later. What does not fit, in
+The event loop appends frames to a bounded buffer and hands the buffer to the thread at most BATCH_SECONDS later, or
+BUSY_BATCH_SECONDS while more than BUSY_RATE records a second arrive: each hand-over makes the two compete for the interpreter,
+which at 5 ms cost a tenth of the CPU of a busy worker. The thread makes one `write` per batch, with a Tally at its end, and syncs to the disk at most SYNC_SECONDS later. What does not fit, in
 memory or on the disk, is dropped newest first and counted. A batch that cannot be written whole is taken back.
 """
 
@@ -15,13 +16,16 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from modelctl.evidence import LOCK_FILE, SEGMENT_SUFFIX, Compared, Served, Tally, frame, segment_name
+from modelctl.evidence import LOCK_FILE, SEGMENT_SUFFIX, Tally, frame, framed, segment_name
 
 BATCH_SECONDS = 0.005
+BUSY_BATCH_SECONDS = 0.02
+BUSY_RATE = 10_000
 BATCH_BYTES = 256 * 1024
 SYNC_SECONDS = 0.2
 SEGMENT_BYTES = 64 * 1024 * 1024
 SEGMENT_IDLE_SECONDS = 10.0
+SHORTAGE_SECONDS = 1.0
 DISK_FREE_SHARE = 0.10
 
 BUFFER_FULL = "buffer-full"
@@ -49,10 +53,11 @@ class Spool:
         self._size = 0
         self._dropped = 0
         self._scheduled = False
+        self._pause = BATCH_SECONDS
 
-    def append(self, record: Served | Compared) -> None:
-        """Take over `record`, or count it as dropped."""
-        data = frame(record)
+    def append(self, payload: bytes) -> None:
+        """Take over an encoded record, or count it as dropped."""
+        data = framed(payload)
         if self._size + self._writer.backlog + len(data) > self._max_bytes:
             self._dropped += 1
         else:
@@ -60,12 +65,13 @@ class Spool:
             self._size += len(data)
         if not self._scheduled:
             self._scheduled = True
-            self._later(BATCH_SECONDS, self._hand_over)
+            self._later(self._pause, self._hand_over)
         elif self._size > BATCH_BYTES:
             self.flush()
 
     def _hand_over(self) -> None:
         self._scheduled = False
+        self._pause = BUSY_BATCH_SECONDS if len(self._frames) >= BUSY_RATE * self._pause else BATCH_SECONDS
         self.flush()
 
     def flush(self) -> None:
@@ -88,6 +94,7 @@ class SpoolWriter:
         folder.mkdir(parents=True)
         self._folder = folder
         self._max_bytes = max_bytes
+        self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)  # only whole segments are deleted: there must be some
         self._lock = (folder / LOCK_FILE).open("wb")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
@@ -102,6 +109,8 @@ class SpoolWriter:
         self._synced = 0.0
         self._dirty = False
         self._checked = 0.0
+        self._told = 0.0
+        self._untold = False
         self._full = ""
         self._roll()
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
@@ -136,6 +145,8 @@ class SpoolWriter:
                 self._idle()
                 continue
             if batch is None:
+                if self._untold:
+                    self._append([])
                 self._sync()
                 os.close(self._file)
                 return
@@ -178,33 +189,42 @@ class SpoolWriter:
         full = self._shortage()
         if full:
             self._drop(full, len(batch.frames))
-            return
-        accepted = self._accepted + len(batch.frames)
+            if monotonic() - self._told > SHORTAGE_SECONDS:
+                self._append([])
+        elif not self._append(batch.frames):
+            self._drop(WRITE_FAILED, len(batch.frames))
+
+    def _append(self, records: list[bytes]) -> bool:
+        """The frames and the counts behind them, whole or not at all. While there is no room the counts alone are told."""
+        accepted = self._accepted + len(records)
         tally = frame(Tally(accepted + sum(self._dropped.values()), accepted, self._dropped))
-        data = b"".join((*batch.frames, tally))
+        data = b"".join((*records, tally))
         try:
             written = os.write(self._file, data)
         except OSError:
             written = 0
         if written < len(data):
             os.ftruncate(self._file, self._written)
-            self._drop(WRITE_FAILED, len(batch.frames))
-            return
+            return False
         self._accepted = accepted
         self._written += written
         self._dirty = True
-        if self._written > SEGMENT_BYTES:
+        self._untold = False
+        self._told = monotonic()
+        if self._written > self._segment_bytes:
             self._sync()
             self._roll()
+        return True
 
     def _drop(self, reason: str, count: int) -> None:
         if count:
             self._dropped[reason] = self._dropped.get(reason, 0) + count
+            self._untold = True
 
     def _shortage(self) -> str:
         """Why nothing may be written now, or "": looked up once a second."""
         now = monotonic()
-        if now - self._checked > 1.0:
+        if now - self._checked > SHORTAGE_SECONDS:
             self._checked = now
             self._full = self._look_up_shortage()
         return self._full
