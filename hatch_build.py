@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,27 @@ def compile_in_place() -> None:
     shutil.rmtree(ROOT / "build", ignore_errors=True)
 
 
+def compile_if_possible(warn: Callable[[str], None]) -> bool:
+    """Whether the router is compiled now; `warn` is told why not."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        warn(f"no C compiler ({compiler}): the router stays uncompiled")
+        return False
+    try:
+        compile_in_place()
+    except subprocess.CalledProcessError:
+        warn("the router could not be compiled and stays uncompiled; the compiler's words stand above")
+        return False
+    return True
+
+
 class CustomBuildHook(BuildHookInterface[Any]):
-    """What hatchling calls."""
+    """What hatchling calls. MODELCTL_PURE in the environment leaves the router uncompiled."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and put what came out into the wheel."""
-        if self.target_name != "wheel" or os.environ.get("MODELCTL_PURE"):
+        if self.target_name != "wheel" or os.environ.get("MODELCTL_PURE") or not compile_if_possible(self.app.display_warning):
             return
-        if shutil.which(os.environ.get("CC") or (sysconfig.get_config_var("CC") or "cc").split()[0]) is None:
-            self.app.display_warning("no C compiler: the router is installed uncompiled")
-            return
-        compile_in_place()
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
         if version != "editable":
@@ -54,4 +65,4 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
 
 if __name__ == "__main__":
-    compile_in_place()
+    compile_if_possible(lambda why: print(f"warning: {why}", file=sys.stderr))

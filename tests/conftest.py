@@ -21,6 +21,19 @@ _FAST = ("ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET full_page_writes = of
 _ALONE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
+_ROUTER = Path(__file__).resolve().parent.parent / "modelctl" / "router"
+
+
+def pytest_configure() -> None:
+    """Ends the run when a compiled file of the router is older than its source: the tests would see yesterday's code."""
+    for built in _ROUTER.glob("*.so"):
+        source = _ROUTER / f"{built.name.partition('.')[0]}.py"
+        if not source.exists() or source.stat().st_mtime > built.stat().st_mtime:
+            pytest.exit(
+                f"{source.name} is newer than its compiled form: run `make .venv/.ready`, or delete modelctl/router/*.so", 2
+            )
+
+
 def _run(url: str, *commands: str) -> None:
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:

@@ -297,9 +297,8 @@ def main() -> int:
                 for mode in modes:
                     for contestant in contestants(mode):
                         runs[mode].setdefault(contestant, []).append(one_run(contestant, mode, arguments, folder))
-        print(
-            f"{arguments.connections} connections, {len(BODY)}-byte POST, {arguments.rounds} rounds of {arguments.seconds} s, medians"
-        )
+        load = f"{arguments.connections} connections, {len(BODY)}-byte POST"
+        print(f"{load}, {arguments.rounds} rounds of {arguments.seconds} s, medians")
         for mode in modes:
             print_table(mode, runs[mode])
     return 0
