@@ -126,13 +126,30 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, tag="t"):
 
 Record = Served | Compared | Tally
 
-_encode = msgspec.msgpack.Encoder().encode
+
+class _Joined(msgspec.Struct, frozen=True, array_like=True, tag="c"):
+    """The wire form of Compared around a *served* record that is encoded already."""
+
+    served: msgspec.Raw
+    shadow: Answer
+
+
+encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
+
+
+def encode_compared(served: bytes, shadow: Answer) -> bytes:
+    """What `encode(Compared(...))` gives, without encoding the *served* record again."""
+    return encode(_Joined(msgspec.Raw(served), shadow))
 
 
 def frame(record: Record) -> bytes:
     """The bytes of one record in a spool."""
-    payload = _encode(record)
+    return framed(encode(record))
+
+
+def framed(payload: bytes) -> bytes:
+    """The bytes of one encoded record in a spool."""
     return HEADER.pack(len(payload), crc32(payload), VERSION) + payload
 
 

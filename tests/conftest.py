@@ -30,7 +30,7 @@ def pytest_configure() -> None:
         source = _ROUTER / f"{built.name.partition('.')[0]}.py"
         if not source.exists() or source.stat().st_mtime > built.stat().st_mtime:
             pytest.exit(
-                f"{source.name} is newer than its compiled form: run `make .venv/.ready`, or delete modelctl/router/*.so", 2
+                f"{source.name} is newer than its compiled form: run `make .venv/.ready`", 2
             )
 
 

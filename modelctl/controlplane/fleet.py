@@ -107,6 +107,7 @@ class Fleet:
     def __init__(self, clock: Callable[[], int], *, young_for: int = GONE_AFTER) -> None:
         self._clock = clock
         self._grown_up = clock() + young_for
+        self._resumed = False
         self._table = StoredTable(0, b"")
         self._workers: dict[str, _Worker] = {}
         self._changed = asyncio.Event()
@@ -122,6 +123,11 @@ class Fleet:
         if table.version > self._table.version:
             self._table = table
             self._wake()
+
+    def resume(self, table: StoredTable) -> None:
+        """Publishes the table an earlier process left: routers serve from it, and not all of them are back yet."""
+        self._resumed = True
+        self.publish(table)
 
     def stop(self) -> None:
         """Ends every poll that waits: the process is about to."""
@@ -153,7 +159,7 @@ class Fleet:
     async def converged(self, command: Command, *, timeout: float = CONVERGENCE_TIMEOUT) -> Convergence:  # noqa: ASYNC109 a promise
         """Where the workers stand once all took the table or one refused it; after `timeout` seconds in any case.
 
-        Without any worker it waits only while the fleet is young.
+        While the fleet is young it waits for workers that have not come yet: for the first, and for all that served before.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -205,10 +211,11 @@ class Fleet:
 
     def _decided(self, command: Command) -> bool:
         alive = self._alive()
-        if not alive:
-            return self._clock() > self._grown_up
-        refused = any(poll.refused >= command.version > poll.applied for poll in alive)
-        return refused or all(self._serves(poll, command.version) for poll in alive)
+        if any(poll.refused >= command.version > poll.applied for poll in alive):
+            return True
+        if self._clock() <= self._grown_up and (self._resumed or not alive):
+            return False
+        return all(self._serves(poll, command.version) for poll in alive)
 
     def _convergence(self, command: Command) -> Convergence:
         alive = self._alive()

@@ -18,7 +18,7 @@ from modelctl.router.clock import Clock
 from modelctl.router.spool import Spool, SpoolWriter
 from modelctl.router.sync import TableSync
 from modelctl.router.worker import Worker
-from modelctl.settings import Settings, read_settings
+from modelctl.settings import Address, Settings, read_settings
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -37,14 +37,18 @@ def report(name: str, event: str, text: str) -> None:
     os.write(2, msgspec.json.encode(line) + b"\n")
 
 
-async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
-    loop = asyncio.get_running_loop()
-    if arguments.fd is not None:
-        listener = socket.socket(fileno=arguments.fd)
+def _listener(inherited: int | None, address: Address) -> socket.socket:
+    if inherited is not None:
+        listener = socket.socket(fileno=inherited)
     else:
-        family = socket.AF_INET6 if ":" in settings.listen.host else socket.AF_INET
-        listener = socket.create_server((settings.listen.host, settings.listen.port), family=family, backlog=4096)
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        listener = socket.create_server((address.host, address.port), family=family, backlog=4096)
     listener.setblocking(False)
+    return listener
+
+
+async def _run(arguments: argparse.Namespace, settings: Settings, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
     folder = settings.spool_dir / f"{arguments.name}-{time_ns() // 1000:x}-{os.getpid()}"
     writer = SpoolWriter(folder, settings.spool_max_bytes)
     spool = Spool(writer, loop.call_later, settings.spool_buffer_bytes)
@@ -72,11 +76,16 @@ def main(argv: list[str]) -> int:
     except InvalidInput as error:
         sys.stderr.write(f"error: --control: {error}\n")
         return 2
-    Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
+    try:
+        listener = _listener(arguments.fd, settings.listen)
+        Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or settings.listen}: {error.strerror}; choose another one\n")
+        return 2
     # What is loaded now stays: the collector need not look at it again and again on the hot path.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    uvloop.run(_run(arguments, settings))
+    uvloop.run(_run(arguments, settings, listener))
     return 0
 
 

@@ -5,6 +5,8 @@ held is one read of the socket. A refusal takes its place in that order, so an e
 """
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from typing import Protocol, cast
 
@@ -22,6 +24,9 @@ from modelctl.settings import Settings
 
 _QUEUE, _UPLOAD = 1, 2  # why reading is paused
 _LINGER = 2.0
+_HALF_CLOSED = 0.7  # seconds a client may wait for an answer after it has said that it sends no more
+_CHUNK_OVERHEAD = 16  # bytes of chunk framing a body may have per byte of its own; one-byte chunks need 5
+_RESET = struct.pack("ii", 1, 0)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
 _KEEP_ALIVE = b"connection: keep-alive\r\n"
@@ -63,7 +68,8 @@ class ClientConnection:
     _forwarding_line = b""
     _incoming: Exchange | None = None
     _in_head = False
-    _head_bytes = 0
+    _head_bytes = 0  # of the head that is arriving, in earlier reads
+    _read = 0  # bytes of this read
     _paused = 0
     _close_after = False
     _closed = False
@@ -106,11 +112,16 @@ class ClientConnection:
             self.active = None
 
     def eof_received(self) -> bool:
-        """A client that has sent all it will may still wait for its answer (RFC 9112 9.6): keep the other half open."""
+        """A client that has sent all it will may still wait for its answers (RFC 9112 9.6), but most have just left.
+
+        They cannot be told apart, so the other half stays open for a short while; an answer that has begun finds out by itself.
+        """
         incomplete = self._incoming is not None and not self._incoming.complete
         if self.active is None or incomplete or self._lingering:
             return False
-        self._close_after = True
+        last = self._queue[-1] if self._queue else self.active
+        last.head.last = True
+        self.deadline = self._clock.now + _HALF_CLOSED
         return True
 
     def drain(self) -> None:
@@ -121,6 +132,12 @@ class ClientConnection:
 
     def expired(self) -> None:
         """The deadline has passed: a request that never came whole is answered 408, an idle connection is just closed."""
+        if self._closed:
+            self.transport.abort()  # it has had its time to read the end
+            return
+        if self._paused:  # it is not read, so it cannot be late: it waits for a backend or for the answers before its own
+            self.deadline = self._clock.now + self._settings.body_timeout
+            return
         incoming = self._incoming
         if self._in_head or (incoming is not None and not incoming.complete):
             if self.active is not None and self.active.answered:
@@ -130,17 +147,25 @@ class ClientConnection:
                 self.active.client_gone()
                 self.active = None
             self._write_refusal(Refusal.SLOW_HEAD, None)
+        elif self.active is not None and self.active.answered:
+            self.deadline = 0.0
+            return
         self._close()
 
     def cut(self) -> None:
         """The answer cannot be completed: close without ending it, so that the client notices (RFC 9112 8)."""
-        self.active = None
+        active, self.active = self.active, None
+        if active is not None:
+            active.client_gone()
+            if active.head.version != "1.1":  # its answer may end where the connection does: only a reset says that it is cut
+                self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._queue.clear()
         self._closed = True
         self.transport.abort()
 
     def _close(self) -> None:
         self._closed = True
+        self.deadline = self._clock.now + self._settings.body_timeout
         self.transport.close()
 
     def _linger(self) -> None:
@@ -158,6 +183,8 @@ class ClientConnection:
     def data_received(self, data: bytes) -> None:
         if self._closed:
             return
+        in_head = self._in_head
+        self._read = len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -170,16 +197,32 @@ class ClientConnection:
         except httptools.HttpParserError:
             self._on_bad_bytes()
         if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._settings.max_head_bytes:
-                self._in_head = False
-                self._refuse_incoming(Refusal.HEAD_TOO_LARGE)
+            self._on_partial_head(len(data) if in_head else 0, data.endswith(b"\r\n"))
         active = self.active
         if active is not None:
             if active.begun:
-                active.flush()
+                self._on_more(active, len(data))
             else:
                 self._begin(active)
+
+    def _on_partial_head(self, size: int, line_ended: bool) -> None:
+        """A head that goes on has a limit; one of HTTP/0.9, whose first line names no version, has no more lines."""
+        self._head_bytes += size
+        if self._head_bytes > self._settings.max_head_bytes:
+            self._in_head = False
+            self._refuse_incoming(Refusal.HEAD_TOO_LARGE)
+        elif line_ended and self._head.target and self._parser.get_http_version() == "0.0":
+            self._in_head = False
+            self._refuse_incoming(Refusal.VERSION)
+
+    def _on_more(self, exchange: Exchange, size: int) -> None:
+        """A later read of a request that is being forwarded: chunk extensions and trailers cost too, and carry nothing."""
+        exchange.received += size
+        too_much = exchange.received > self._settings.max_head_bytes + _CHUNK_OVERHEAD * exchange.size
+        if too_much and not exchange.complete and not exchange.done:
+            self._spoil(exchange, Refusal.BAD_REQUEST)
+        else:
+            exchange.more()
 
     def _begin(self, exchange: Exchange) -> None:
         refusal = exchange.refusal
@@ -270,15 +313,16 @@ class ClientConnection:
 
     def _check_limits(self, head: RequestHead) -> Refusal | None:
         settings = self._settings
-        lines = head.lines
-        if len(lines) > settings.max_fields or len(head.target) + sum(map(len, lines)) > settings.max_head_bytes:
+        if len(head.lines) > settings.max_fields:
             return Refusal.HEAD_TOO_LARGE
+        if self._head_bytes + self._read > settings.max_head_bytes:
+            size = len(head.target) + sum(map(len, head.lines))
+            if size > settings.max_head_bytes:
+                return Refusal.HEAD_TOO_LARGE
         length = head.length
         if length is not None and (length > settings.max_body_bytes or length < 0):
             return Refusal.BODY_TOO_LARGE
-        if head.upgrade and (length or head.codings):
-            return Refusal.BAD_FRAMING
-        return None
+        return Refusal.BAD_FRAMING if head.upgrade and (length or head.codings) else None
 
     def on_body(self, data: bytes) -> None:
         incoming = self._incoming
@@ -306,11 +350,17 @@ class ClientConnection:
     def forwarding(self, head: RequestHead) -> bytes:
         """The fields that say whom the request is from (RFC 7239). A trusted peer's own are kept and appended to."""
         if self._trusted and head.forwarded:
-            return b"".join((*head.forwarded, self._forwarding))
+            return self._appended(head, head.forwarded)
         if head.host != self._forwarding_host:
             self._forwarding_host = head.host
             self._forwarding_line = b"%bx-forwarded-host: %b\r\n" % (self._forwarding, head.host)
         return self._forwarding_line
+
+    def _appended(self, head: RequestHead, theirs: list[bytes]) -> bytes:
+        """What a trusted peer says, then ours. The scheme and the host it saw are those of the request, so ours are not added."""
+        ours = (self._forwarding + b"x-forwarded-host: " + head.host + b"\r\n").splitlines(keepends=True)
+        single = {line[: line.index(b":")].lower() for line in theirs} & {b"x-forwarded-proto", b"x-forwarded-host"}
+        return b"".join((*theirs, *(line for line in ours if line[: line.index(b":")] not in single)))
 
     def connection_line(self, head: RequestHead) -> bytes:
         """The Connection field of an answer."""
@@ -362,11 +412,19 @@ class ClientConnection:
         self._advancing = True
         self._resume(_UPLOAD)
         while self.active is None and self._queue and not self._closed:
-            self.active = self._queue.popleft()
+            active = self.active = self._queue.popleft()
             if not self._queue:
                 self._resume(_QUEUE)
-            self._begin(self.active)
+            if not active.complete:
+                self._ask_on(active)
+            self._begin(active)
         self._advancing = False
+
+    def _ask_on(self, exchange: Exchange) -> None:
+        """The body of a request that had to wait its turn may come now."""
+        self.deadline = self._clock.now + self._settings.body_timeout
+        if exchange.head.expects and exchange.refusal is None and exchange.head.version == "1.1":
+            self.transport.write(_CONTINUE)
 
     # -- back-pressure
 

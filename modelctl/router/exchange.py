@@ -4,7 +4,7 @@ from time import perf_counter_ns, time_ns
 from typing import Protocol
 
 from modelctl import evidence
-from modelctl.evidence import Answer, Request, Served
+from modelctl.evidence import Answer, Request, Served, encode
 from modelctl.router.head import RequestHead, status_line, without_named
 from modelctl.router.identity import uuid7
 from modelctl.router.refusal import Refusal
@@ -21,6 +21,7 @@ _REFUSALS = {
 }
 _UNDECIDED = 1 << 40  # bytes kept until the route is known, which is before the next read
 _CHUNKED = b"transfer-encoding: chunked\r\n"
+_LINE_END = b"\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
 _PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b""})
 
@@ -71,10 +72,12 @@ class Exchange:
     refusal: Refusal | None = None
     upstream: Upstream | None = None
     shadows: list[ShadowCopy] | None = None
-    served: Served | None = None
+    served: bytes = b""
+    gone = False
     shown: tuple[tuple[str, str], ...] = ()
     unit = b""
     size = 0
+    received = 0
     kept_size = 0
     kept_limit = _UNDECIDED
     complete = False
@@ -183,6 +186,12 @@ class Exchange:
         if self.head.codings is not None and not self.done:
             self.upload.append(_LAST_CHUNK)
 
+    def more(self) -> None:
+        """More of the request came with a later read: the backend's time to answer begins anew."""
+        if self.upload and self.upstream is not None:
+            self.upstream.extend()
+        self.flush()
+
     def flush(self) -> None:
         """Write what is there to the backend, or hold the client back while there is no connection."""
         if self.upstream is not None:
@@ -256,11 +265,13 @@ class Exchange:
         known = upstream.length and status != 204
         framing = b"content-length: %b\r\n" % upstream.length if known else self._own_framing(status)
         lines = upstream.lines
-        if upstream.connection and upstream.connection.lower() not in _PLAIN_CONNECTION:
+        if upstream.connection and upstream.connection not in _PLAIN_CONNECTION:
             lines = without_named(lines, [token.strip() for token in upstream.connection.lower().split(b",")])
-        return b"%b%b%bx-request-id: %b\r\n%b%b\r\n" % (
+        fields = b"\r\n".join(lines)
+        return b"%b%b%b%bx-request-id: %b\r\n%b%b\r\n" % (
             status_line(status),
-            b"".join(lines),
+            fields,
+            _LINE_END if fields else b"",
             framing,
             self.request_id,
             self.decision.answering.header,
@@ -291,7 +302,7 @@ class Exchange:
             return
         upstream, self.upstream = self.upstream, None
         self._write_down(upstream, failure)
-        if self.answered:
+        if self.answered or failure == evidence.CLIENT_GONE:
             self.client.cut()
         else:
             self.client.refuse(_REFUSALS.get(failure, Refusal.INVALID), self)
@@ -302,6 +313,7 @@ class Exchange:
             self.done = True
             return
         upstream, self.upstream = self.upstream, None
+        self.gone = True
         self._write_down(upstream, evidence.CLIENT_GONE)
         if upstream is not None:
             upstream.abandon()
@@ -324,7 +336,7 @@ class Exchange:
         head = self.head
         started = self.started
         answered = upstream is not None and self.answered
-        self.served = served = Served(
+        served = Served(
             self.id,
             self.request_id,
             self.at,
@@ -343,11 +355,12 @@ class Exchange:
             ),
             self.shown,
         )
-        self.client.spool.append(served)
+        self.served = payload = encode(served)
+        self.client.spool.append(payload)
         if self.shadows:
             shadows, self.shadows = self.shadows, []
             for shadow in shadows:
-                shadow.on_served(failure)
+                shadow.on_served()
 
     def _request_body(self) -> bytes:
         body = b"".join(self.kept)

@@ -17,18 +17,20 @@ _PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED = re.compile(rb"%(2e|2f|5c|00|3b|25|3f|23)", re.IGNORECASE)
 
 MAX_HOPS = 10
+_BODYLESS_BEFORE = frozenset({b"GET", b"HEAD", b"DELETE"})
 _NOT_FORWARDED = frozenset({b"CONNECT", b"TRACE"})
 
 
 # Addresses (host and target) that passed before: clients ask the same few again and again. Cleared when full.
 _passed: set[bytes] = set()
 _MAX_PASSED = 4_096
+_MAX_REMEMBERED = 512  # bytes of one address: what is remembered is bounded
 
 
 def check_head(head: RequestHead) -> Refusal | None:
     """Why this request must not be forwarded, or None. May turn an absolute target into origin form (RFC 9112 3.2.2)."""
-    if head.version != "1.1" and head.version != "1.0":
-        return Refusal.VERSION
+    if head.version != "1.1" and (refusal := _older(head)):
+        return refusal
     if head.method in _NOT_FORWARDED:
         return Refusal.METHOD
     if head.codings is not None and (refusal := _framing(head, head.codings)):
@@ -43,11 +45,19 @@ def check_head(head: RequestHead) -> Refusal | None:
 
 def _check_address(head: RequestHead, address: bytes) -> Refusal | None:
     refusal = _target(head) or _host(head)
-    if refusal is None and head.target.startswith(b"/") and address == head.host + b" " + head.target:
+    same = address == head.host + b" " + head.target and head.hosts == 1
+    if refusal is None and same and len(address) <= _MAX_REMEMBERED and head.target.startswith(b"/"):
         if len(_passed) >= _MAX_PASSED:
             _passed.clear()
         _passed.add(address)
     return refusal
+
+
+def _older(head: RequestHead) -> Refusal | None:
+    """HTTP/1.0 servers disagree on whether these methods can have a body there."""
+    if head.version != "1.0":
+        return Refusal.VERSION
+    return Refusal.BAD_FRAMING if head.length and head.method in _BODYLESS_BEFORE else None
 
 
 def _framing(head: RequestHead, codings: list[bytes]) -> Refusal | None:

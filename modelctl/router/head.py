@@ -138,6 +138,8 @@ REQUEST_RULES: dict[bytes, RequestRule] = {
     b"x-shadow": _drop,
     b"modelctl-arm": _drop,
     b"modelctl-error": _drop,
+    b"x-modelctl-arm": _drop,
+    b"x-modelctl-error": _drop,
 }
 
 

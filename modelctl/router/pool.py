@@ -41,17 +41,17 @@ class Pool:
         self._live: set[Upstream] = set()
         self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
 
-    def take(self, leg: Leg) -> None:
-        """Start `leg` on an idle connection, or on a new one as soon as it is there."""
+    def take(self, leg: Leg, tried: tuple["Pool", ...] = ()) -> None:
+        """Start `leg` on an idle connection, or on a new one as soon as it is there. `tried` could not be connected to."""
         self.busy += 1
         while self.idle:
             upstream = self.idle.pop()
             if not upstream.closing:
                 upstream.start(leg)
                 return
-        self._target.spawn(self._connect(leg))
+        self._target.spawn(self._connect(leg, tried))
 
-    async def _connect(self, leg: Leg) -> None:
+    async def _connect(self, leg: Leg, tried: tuple["Pool", ...]) -> None:
         loop = asyncio.get_running_loop()
         target = self._target
         try:
@@ -63,17 +63,23 @@ class Pool:
                     ssl=self._tls,
                 )
         except (OSError, TimeoutError):
-            self._give_up(leg)
+            self._give_up(leg, tried)
             return
         upstream = cast("Upstream", protocol)
         if upstream.closing:
-            self._give_up(leg)
+            self._give_up(leg, tried)
             return
         self._live.add(upstream)
         upstream.start(leg)
 
-    def _give_up(self, leg: Leg) -> None:
+    def _give_up(self, leg: Leg, tried: tuple["Pool", ...]) -> None:
+        """Nothing was sent, so another endpoint may have it, whatever the method (RFC 9110 9.2.2)."""
         self.busy -= 1
+        tried = (*tried, self)
+        other = self._target.other_than(tried)
+        if other is not None:
+            other.take(leg, tried)
+            return
         self._target.on_done()
         leg.on_broken(evidence.CONNECT)
 
@@ -153,6 +159,10 @@ class Target:
         second = (first + randrange(1, len(pools))) % len(pools)
         return min(pools[first], pools[second], key=lambda pool: pool.busy)
 
+    def other_than(self, tried: tuple[Pool, ...]) -> Pool | None:
+        """A pool that is none of these."""
+        return next((pool for pool in self.pools if pool not in tried), None)
+
     def on_done(self) -> None:
         """A leg is over: the next waiting one starts."""
         if not self._waiting:
@@ -172,6 +182,11 @@ class Target:
         """Once per tick: deadlines and idle connections."""
         for pool in self.pools:
             pool.sweep(now, now - self.backend.pool_idle_ms / 1000)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it carries anything or something waits for it."""
+        return self._inflight > 0 or bool(self._waiting)
 
     def retire(self) -> None:
         """The table does not hold this backend any more: what is in flight finishes, nothing is kept."""

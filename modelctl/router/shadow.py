@@ -4,7 +4,7 @@ from time import perf_counter_ns
 from typing import Protocol
 
 from modelctl import evidence
-from modelctl.evidence import Answer, Compared, Served
+from modelctl.evidence import Answer, encode_compared
 from modelctl.router.table import CompiledRoute, Leg
 from modelctl.router.upstream import Upstream
 
@@ -14,18 +14,20 @@ _MARK = b"x-shadow: 1\r\n"
 class Evidence(Protocol):
     """Where records go."""
 
-    def append(self, record: Served | Compared) -> None:
-        """Take over a record, or count it as dropped."""
+    def append(self, payload: bytes) -> None:
+        """Take over an encoded record, or count it as dropped."""
 
 
 class Shown(Protocol):
-    """The exchange whose request is copied. `served` is None until its answer is over."""
+    """The exchange whose request is copied. `served` is its encoded record, empty until its answer is over; `gone` says that
+    its client left."""
 
     head_only: bool
     kept: list[bytes]
     kept_size: int
     route: CompiledRoute
-    served: Served | None
+    served: bytes
+    gone: bool
 
     def request_head(self, upstream: Upstream, extra: bytes) -> bytes:
         """The head for one endpoint."""
@@ -39,6 +41,8 @@ class ShadowCopy:
     """One shown request. When both answers are there, one *compared* record is written, whichever came last."""
 
     __slots__ = ("_answer", "_body", "_exchange", "_first_byte", "_kept", "_leg", "_size", "_started", "_upstream", "head_only")
+
+    complete = True  # a copy is made when the request is all there
 
     def __init__(self, exchange: Shown, leg: Leg) -> None:
         self._exchange = exchange
@@ -60,7 +64,7 @@ class ShadowCopy:
     def on_connected(self, upstream: Upstream) -> None:
         """Part of Leg."""
         exchange = self._exchange
-        if exchange.served is not None and exchange.served.answer.failure == evidence.CLIENT_GONE:
+        if exchange.gone:
             upstream.abandon()
             return
         self._upstream = upstream
@@ -91,9 +95,9 @@ class ShadowCopy:
     def resume(self) -> None:
         """Part of Leg."""
 
-    def on_served(self, failure: str) -> None:
+    def on_served(self) -> None:
         """The client's answer is over. A client that left makes no pair."""
-        if failure == evidence.CLIENT_GONE:
+        if self._exchange.gone:
             self._cancel()
         elif self._answer is not None:
             self._write_down(self._answer)
@@ -120,10 +124,10 @@ class ShadowCopy:
             body[0] if len(body) == 1 else b"".join(body),
             self._size,
         )
-        if self._exchange.served is not None:
+        if self._exchange.served:
             self._write_down(self._answer)
 
     def _write_down(self, answer: Answer) -> None:
-        served = self._exchange.served
-        if served is not None and served.answer.failure != evidence.CLIENT_GONE:
-            self._exchange.evidence.append(Compared(served, answer))
+        exchange = self._exchange
+        if not exchange.gone:
+            exchange.evidence.append(encode_compared(exchange.served, answer))

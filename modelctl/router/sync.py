@@ -93,9 +93,11 @@ class TableSync:
     async def _take(self, body: bytes, applier: Applier) -> None:
         try:
             table = decode_table(body)
-            if table.version > applier.applied().version:
-                applier.apply(table)
-                self._refused = ""
+            if table.version <= applier.applied().version:
+                await asyncio.sleep(LONGEST_PAUSE)  # nothing new: whoever answers so does not hold the poll
+                return
+            applier.apply(table)
+            self._refused = ""
         except InvalidTable as error:
             self._refuse(body, str(error))
             await asyncio.sleep(LONGEST_PAUSE)
@@ -124,7 +126,7 @@ class TableSync:
             lines.append(f"authorization: Bearer {self._key}")
         try:
             return await self._exchange("\r\n".join(lines).encode() + b"\r\n\r\n")
-        except (OSError, TimeoutError, EOFError, ValueError) as error:
+        except (OSError, TimeoutError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
             raise ControlPlaneUnreachable(f"no routing table from {self._control}: {error or type(error).__name__}") from None
 
     async def _exchange(self, request: bytes) -> bytes:

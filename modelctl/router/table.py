@@ -9,7 +9,9 @@ from modelctl.router.pool import Limit, Target
 from modelctl.traffic import Arm, Assignment, Backend, Reason, Role, Route, RoutingTable, Split, parse_unit
 
 PREVIEW_PREFIX = b"/-/preview/"
+_OWN_PREFIX = b"/-/"
 _MAX_FOUND = 4_096
+_MAX_REMEMBERED = 512  # bytes of one target: what is remembered is bounded
 SHADOW_PENDING = 1_024
 SHADOW_PENDING_BYTES = 32 * 1024 * 1024
 
@@ -46,13 +48,14 @@ class Decision:
 class CompiledRoute:
     """One address clients use. `cut` is how much of the target is not forwarded (the preview prefix)."""
 
-    __slots__ = ("_decisions", "_index", "capture", "cut", "name", "path_length", "unit_field")
+    __slots__ = ("_decisions", "_index", "capture", "cut", "name", "path", "path_length", "unit_field")
 
     def __init__(self, route: Route, split: Split, decisions: list[Decision]) -> None:
         self.name = route.name
         self.capture = route.capture
         self.unit_field = parse_unit(route.unit).encode()
-        self.path_length = 0 if route.path == "/" else len(route.path)
+        self.path = b"" if route.path == "/" else route.path.encode()
+        self.path_length = len(self.path)
         self.cut = 0
         self._index = split.index
         self._decisions = decisions
@@ -63,8 +66,9 @@ class CompiledRoute:
 
     def preview(self, decision: Decision) -> "CompiledRoute":
         """The same route at its preview address: one arm, always."""
-        twin = object.__new__(CompiledRoute)
-        twin.name, twin.capture, twin.unit_field, twin.path_length = self.name, self.capture, self.unit_field, self.path_length
+        twin = CompiledRoute.__new__(CompiledRoute)
+        twin.name, twin.capture, twin.unit_field = self.name, self.capture, self.unit_field
+        twin.path, twin.path_length = self.path, self.path_length
         twin.cut = len(PREVIEW_PREFIX) + len(self.name)
         twin._index = lambda unit: 0
         twin._decisions = [decision]
@@ -74,10 +78,11 @@ class CompiledRoute:
 class Targets:
     """The connections a worker keeps across tables: one Target a backend, and one more where it is shown requests."""
 
-    __slots__ = ("_answering", "_clock", "_shown")
+    __slots__ = ("_answering", "_clock", "_retired", "_shown")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._retired: list[Target] = []
         self._answering: dict[str, Target] = {}
         self._shown: dict[tuple[str, str], Target] = {}
 
@@ -86,7 +91,7 @@ class Targets:
         target = self._answering.get(backend.name)
         if target is None or target.backend != backend:
             if target is not None:
-                target.retire()
+                self._retire(target)
             target = self._answering[backend.name] = Target(backend, self._clock)
         return target
 
@@ -96,7 +101,7 @@ class Targets:
         target = self._shown.get(key)
         if target is None or target.backend != backend or target.limit.inflight != arm.max_inflight:
             if target is not None:
-                target.retire()
+                self._retire(target)
             limit = Limit(arm.max_inflight, SHADOW_PENDING, SHADOW_PENDING_BYTES)
             target = self._shown[key] = Target(backend, self._clock, limit)
         return target
@@ -106,13 +111,19 @@ class Targets:
         backends = {backend.name for backend in table.backends}
         shown = {(route.name, arm.backend) for route in table.routes for arm in route.arms if arm.shown}
         for name in [name for name in self._answering if name not in backends]:
-            self._answering.pop(name).retire()
+            self._retire(self._answering.pop(name))
         for key in [key for key in self._shown if key not in shown]:
-            self._shown.pop(key).retire()
+            self._retire(self._shown.pop(key))
+
+    def _retire(self, target: Target) -> None:
+        target.retire()
+        self._retired.append(target)
 
     def sweep(self, now: float) -> None:
-        """Once per tick."""
-        for target in (*self._answering.values(), *self._shown.values()):
+        """Once per tick. Retired ones too: what is in flight on them still has its deadline."""
+        if self._retired:
+            self._retired = [target for target in self._retired if target.busy]
+        for target in (*self._answering.values(), *self._shown.values(), *self._retired):
             target.sweep(now)
 
 
@@ -146,13 +157,16 @@ class CompiledTable:
         found = self._found.get((host, target))
         if found is None:
             found = self._look_up(host, target.partition(b"?")[0])
-            if found is not None:
+            if found is not None and len(host) + len(target) <= _MAX_REMEMBERED:
                 if len(self._found) >= _MAX_FOUND:
                     self._found.clear()
                 self._found[host, target] = found
         return found
 
     def _look_up(self, host: bytes, path: bytes) -> CompiledRoute | None:
+        if path.startswith(_OWN_PREFIX):
+            found = _longest(self._any_host, path)
+            return found if found is not None and found.cut else None
         if self._hosts:
             own = self._hosts.get(host.rpartition(b":")[0].lower() if _has_port(host) else host.lower())
             if own is not None and (found := _longest(own, path)) is not None:
@@ -208,11 +222,22 @@ class _Compiler:
 
 
 def upstream_target(route: CompiledRoute, endpoint: Endpoint, target: bytes) -> bytes:
-    """The target for one endpoint: as it came, unless the endpoint has a path, which then replaces the route's prefix."""
+    """The target for one endpoint: as it came, unless the endpoint has a path, which then replaces the route's prefix.
+
+    Behind a preview's own prefix the route's may stand or not.
+    """
+    prefix = route.path_length
     if route.cut:
         target = target[route.cut :]
         if not target.startswith(b"/"):
             target = b"/" + target
+        if not _below(route.path, target):
+            prefix = 0
     if endpoint.path:
-        return endpoint.path.encode() + target[route.path_length :]
+        return endpoint.path.encode() + target[prefix:]
     return target
+
+
+def _below(prefix: bytes, target: bytes) -> bool:
+    """Whether `target` is `prefix` or something below it."""
+    return target.startswith(prefix) and target[len(prefix) : len(prefix) + 1] in (b"", b"/", b"?")

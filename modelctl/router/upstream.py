@@ -5,6 +5,7 @@ once per read (`on_answer`), when the answer is complete (`complete`), and when 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
@@ -14,13 +15,25 @@ from modelctl.endpoint import Endpoint
 from modelctl.router.clock import Clock
 
 HIGH_WATER = 65_536
+MAX_ORDINARY = 1_024
+MAX_HEAD = 65_536
+_LINE_ENDS = b"\r\n"
 _BODYLESS = (204, 304)
+
+
+class _UnknownCodingError(Exception):
+    """Ends the parsing of an answer in a transfer coding other than chunked."""
+
+
+class _HeadTooLargeError(Exception):
+    """Ends the parsing of an answer whose head is over the limit."""
 
 
 class Leg(Protocol):
     """One request on its way to one backend."""
 
     head_only: bool
+    complete: bool
 
     def on_connected(self, upstream: "Upstream") -> None:
         """A connection is there: send the request."""
@@ -51,7 +64,8 @@ class Owner(Protocol):
 
 
 class Upstream:
-    """See the module. `lines` are the answer's fields without hop-by-hop ones; `parts` the body bytes since the last call.
+    """See the module. `lines` are the answer's field lines without hop-by-hop ones and without CR LF; `parts` the body bytes
+    since the last call.
 
     An asyncio protocol by its methods, not by inheritance: compiled classes have no interpreted parents.
     """
@@ -62,6 +76,8 @@ class Upstream:
     closing = False
     _held = False
     _unasked = False
+    _last = False  # no further answer will come on this connection
+    _raw = b""  # what came of a head that is not whole yet
     _interim = False
 
     def __init__(self, owner: Owner, clock: Clock, timeouts: tuple[float, float]) -> None:
@@ -77,7 +93,7 @@ class Upstream:
         self.status = 0
         self.lines: list[bytes] = []
         self.parts: list[bytes] = []
-        self.length = self.coding = self.connection = self.type = self.encoding = b""
+        self.length = self.coding = self.connection = self.type = self.encoding = self._raw = b""
         self.head_complete = self.complete = False
 
     # -- life
@@ -91,6 +107,11 @@ class Upstream:
         self.leg = leg
         self.deadline = self.clock.now + self._timeout
         leg.on_connected(self)
+
+    def extend(self) -> None:
+        """More of the request goes out: the time for the answer begins anew."""
+        if not self.head_complete:
+            self.deadline = self.clock.now + self._timeout
 
     def release(self) -> None:
         """The leg is done with a complete answer: back to the pool, or closed when the connection cannot be used again."""
@@ -125,8 +146,16 @@ class Upstream:
             self.transport.abort()
 
     def expired(self) -> None:
-        """The deadline has passed."""
-        self._break(evidence.TRUNCATED if self.head_complete else evidence.TIMEOUT)
+        """The deadline has passed. The backend is not to blame for a client that does not read its answer or send its request."""
+        leg = self.leg
+        if self._held:
+            self._break(evidence.CLIENT_GONE)
+        elif self.head_complete:
+            self._break(evidence.TRUNCATED)
+        elif leg is not None and not leg.complete and not self.transport.get_write_buffer_size():
+            self.extend()
+        else:
+            self._break(evidence.TIMEOUT)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closing = True
@@ -156,7 +185,7 @@ class Upstream:
         return self.leg is None or not self.leg.head_only
 
     def _reusable(self) -> bool:
-        return not (self.closing or self._unasked or self.connection == b"close" or self._until_closed())
+        return not (self.closing or self._unasked or self._last or self._until_closed())
 
     # -- bytes
 
@@ -165,6 +194,8 @@ class Upstream:
         if leg is None:
             self.close()
             return
+        if not self.head_complete:
+            self._raw = self._raw + data if self._raw else data
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -176,6 +207,8 @@ class Upstream:
             self.deadline = self.clock.now + self._idle_timeout
             leg.on_answer(self)
             self.parts = []
+        elif len(self._raw) > MAX_HEAD:
+            self._break(evidence.INVALID)
 
     def pause_writing(self) -> None:
         if self.leg is not None:
@@ -187,28 +220,49 @@ class Upstream:
 
     # -- what the parser finds
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.head_complete:
-            return
-        rule = _RULES.get(name.lower())
-        if rule is None:
-            self.lines.append(b"%b: %b\r\n" % (name, value))
-        else:
-            rule(self, name, value)
-
     def on_headers_complete(self) -> None:
         if self.complete:
             self._unasked = True
             return
-        self.status = self._parser.get_status_code()
-        if self.status < 200:
+        status = self._parser.get_status_code()
+        if self._raw[0] in _LINE_ENDS:  # llhttp skips blank lines before an answer
+            self._raw = self._raw.lstrip(_LINE_ENDS)
+        end = self._raw.find(b"\r\n\r\n")
+        if end > MAX_HEAD:
+            raise _HeadTooLargeError
+        if status < 200:
             self._interim = True
+            self._raw = self._raw[end + 4 :]
             return
+        self.status = status
+        self._read_fields(self._raw[:end].split(b"\r\n"))
         self.head_complete = True
-        if self.leg is not None and self.leg.head_only:
+        self._raw = b""
+        leg = self.leg
+        if leg is not None and leg.head_only:
             # llhttp cannot know that the answer to HEAD has no body: the message is over here, and so is this parser.
             self.complete = True
+            self._last = not self._parser.should_keep_alive()
             self._parser = httptools.HttpResponseParser(self)
+
+    def _read_fields(self, head: list[bytes]) -> None:
+        """The lines behind the status line. llhttp has checked them: one field a line, each ended by CR LF, no folding."""
+        kept = self.lines
+        for number in range(1, len(head)):
+            line = head[number]
+            if line in _ordinary:
+                kept.append(line)
+                continue
+            name, _, value = line.partition(b":")
+            rule = _RULES.get(name.lower())
+            if rule is not None:
+                rule(self, line, value.strip(b" \t"))
+                continue
+            kept.append(line)
+            if len(line) <= 256:
+                if len(_ordinary) >= MAX_ORDINARY:
+                    _ordinary.clear()
+                _ordinary.add(line)
 
     def on_body(self, data: bytes) -> None:
         if self.complete:
@@ -219,39 +273,47 @@ class Upstream:
     def on_message_complete(self) -> None:
         if self._interim:
             self._interim = False
-            self.lines = []
-        else:
+        elif not self.complete:
             self.complete = True
+            self._last = not self._parser.should_keep_alive()
 
 
-def _content_length(upstream: Upstream, name: bytes, value: bytes) -> None:
+# Lines that have no rule: servers send the same ones with every answer. Cleared when full.
+_ordinary: set[bytes] = set()
+
+Rule = Callable[[Upstream, bytes, bytes], None]
+
+
+def _content_length(upstream: Upstream, line: bytes, value: bytes) -> None:
     upstream.length = value
 
 
-def _transfer_encoding(upstream: Upstream, name: bytes, value: bytes) -> None:
+def _transfer_encoding(upstream: Upstream, line: bytes, value: bytes) -> None:
+    if upstream.coding or value.lower() != b"chunked":
+        raise _UnknownCodingError  # forwarded without it, the body would not be what it says (RFC 9112 6.1)
     upstream.coding = value
 
 
-def _connection(upstream: Upstream, name: bytes, value: bytes) -> None:
-    upstream.connection = b"close" if b"close" in value.lower() else value
+def _connection(upstream: Upstream, line: bytes, value: bytes) -> None:
+    upstream.connection = value if not upstream.connection else upstream.connection + b"," + value
 
 
-def _content_type(upstream: Upstream, name: bytes, value: bytes) -> None:
+def _content_type(upstream: Upstream, line: bytes, value: bytes) -> None:
     upstream.type = value
-    upstream.lines.append(b"%b: %b\r\n" % (name, value))
+    upstream.lines.append(line)
 
 
-def _content_encoding(upstream: Upstream, name: bytes, value: bytes) -> None:
+def _content_encoding(upstream: Upstream, line: bytes, value: bytes) -> None:
     upstream.encoding = value
-    upstream.lines.append(b"%b: %b\r\n" % (name, value))
+    upstream.lines.append(line)
 
 
-def _drop(upstream: Upstream, name: bytes, value: bytes) -> None:
+def _drop(upstream: Upstream, line: bytes, value: bytes) -> None:
     pass
 
 
 # The router's own fields are dropped too: only the router may say which arm answered.
-_RULES = {
+_RULES: dict[bytes, Rule] = {
     b"content-length": _content_length,
     b"transfer-encoding": _transfer_encoding,
     b"connection": _connection,
@@ -265,5 +327,7 @@ _RULES = {
     b"upgrade": _drop,
     b"modelctl-arm": _drop,
     b"modelctl-error": _drop,
+    b"x-modelctl-arm": _drop,
+    b"x-modelctl-error": _drop,
     b"x-request-id": _drop,
 }

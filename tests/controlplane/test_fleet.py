@@ -169,6 +169,20 @@ def test_a_young_fleet_waits_for_its_first_worker() -> None:
     in_fleet(story)
 
 
+def test_a_fleet_that_resumes_waits_for_workers_that_are_not_back_yet() -> None:
+    async def story(fleet: Fleet, watch: Watch) -> None:
+        fleet.resume(table(1))
+        fleet.opened(poll("w0", 1))
+        waiting = asyncio.create_task(asked(fleet, 1, within=5))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        watch.now += GONE_AFTER + 1
+        fleet.opened(poll("w1", 1))
+        assert [worker.worker for worker in (await waiting).workers] == ["w0", "w1"]
+
+    in_fleet(story)
+
+
 def test_a_worker_that_is_ahead_serves_from_a_table_of_another_history() -> None:
     async def story(fleet: Fleet, _: Watch) -> None:
         fleet.publish(table(2))

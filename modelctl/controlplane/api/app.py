@@ -123,7 +123,7 @@ async def load_table(plane: Plane) -> None:
             await asyncio.sleep(RETRY_SECONDS)
             continue
         if table is not None:
-            plane.fleet.publish(table)
+            plane.fleet.resume(table)
         return
 
 
