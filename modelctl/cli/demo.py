@@ -28,7 +28,7 @@ NEXT = (
     ("status", "what runs now: shares, requests, errors, and whether evidence arrives"),
     ("shadow --percent 100", "show every request to cancer-v2 as well; clients keep cancer-v1's answers"),
     ("report", "where the two models differ, and whether that is more than chance"),
-    ("canary --percent 5", "after `modelctl rollback`: let cancer-v2 answer 5% of the users"),
+    ("canary --percent 5", "let cancer-v2 answer 5% of the users; takes over from the shadow"),
     ("promote", "make cancer-v2 the baseline"),
     ("rollback", "go back, and see how many milliseconds cancer-v2 kept receiving requests"),
     ("history", "who did what, when and why"),
