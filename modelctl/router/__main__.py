@@ -47,7 +47,7 @@ def _listener(inherited: int | None, address: Address) -> socket.socket:
     return listener
 
 
-async def _run(arguments: argparse.Namespace, settings: Settings, listener: socket.socket) -> None:
+async def _run(arguments: argparse.Namespace, settings: Settings, *, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     folder = settings.spool_dir / f"{arguments.name}-{time_ns() // 1000:x}-{os.getpid()}"
     writer = SpoolWriter(folder, settings.spool_max_bytes)
@@ -80,12 +80,12 @@ def main(argv: list[str]) -> int:
         listener = _listener(arguments.fd, settings.listen)
         Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or settings.listen}: {error.strerror}; choose another one\n")
+        sys.stderr.write(f"error: {error.filename or settings.listen}: {os.strerror(error.errno or 0)}; choose another one\n")
         return 2
     # What is loaded now stays: the collector need not look at it again and again on the hot path.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    uvloop.run(_run(arguments, settings, listener))
+    uvloop.run(_run(arguments, settings, listener=listener))
     return 0
 
 

@@ -8,19 +8,17 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
 
-from modelctl.router.clock import Clock
 from modelctl.router.exchange import Exchange
-from modelctl.router.guard import check_head
+from modelctl.router.guard import check_head, check_limits
 from modelctl.router.head import REQUEST_RULES, RequestHead
+from modelctl.router.origin import Origin
+from modelctl.router.process import Process
 from modelctl.router.refusal import Refusal, refusal_answer
-from modelctl.router.shadow import Evidence
-from modelctl.router.table import CompiledTable
 from modelctl.router.upstream import HIGH_WATER
-from modelctl.settings import Settings
 
 _QUEUE, _UPLOAD = 1, 2  # why reading is paused
 _LINGER = 2.0
@@ -32,27 +30,6 @@ _CLOSE = b"connection: close\r\n"
 _KEEP_ALIVE = b"connection: keep-alive\r\n"
 
 
-class Worker(Protocol):
-    """The process, as a connection sees it."""
-
-    settings: Settings
-    spool: Evidence
-    clock: Clock
-    table: CompiledTable | None
-
-    def admit(self, connection: "ClientConnection") -> bool:
-        """Whether a new connection may stay."""
-
-    def dismiss(self, connection: "ClientConnection") -> None:
-        """It is closed."""
-
-    def trusts(self, peer: str) -> bool:
-        """Whether this address may say on whose behalf it asks."""
-
-    def count_refusal(self, refusal: Refusal) -> None:
-        """One more answer of the router's own."""
-
-
 class ClientConnection:
     """See the module. `deadline` is when the connection is closed unless something happens; 0 while a backend is asked."""
 
@@ -61,14 +38,11 @@ class ClientConnection:
     draining = False
     write_paused = False
     deadline = 0.0
-    _peer = ""
-    _trusted = False
-    _forwarding = b""
-    _forwarding_host = b"\0"
-    _forwarding_line = b""
+    _origin: Origin
     _incoming: Exchange | None = None
     _in_head = False
     _head_bytes = 0  # of the head that is arriving, in earlier reads
+    _before_head = 0
     _read = 0  # bytes of this read
     _paused = 0
     _close_after = False
@@ -76,7 +50,7 @@ class ClientConnection:
     _lingering = False
     _advancing = False
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Process) -> None:
         self.spool = worker.spool
         self._worker = worker
         self._clock = worker.clock
@@ -90,14 +64,9 @@ class ClientConnection:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
-        peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if isinstance(peer, tuple) else ""
-        self._trusted = self._worker.trusts(self._peer)
-        shown = f'"[{self._peer}]"' if ":" in self._peer else self._peer
-        self._forwarding = (
-            f"x-forwarded-for: {self._peer}\r\nx-forwarded-proto: http\r\n"
-            f"forwarded: for={shown};proto=http\r\nvia: 1.1 modelctl\r\n"
-        ).encode()
+        name = transport.get_extra_info("peername")
+        peer = name[0] if isinstance(name, tuple) else ""
+        self._origin = Origin(peer, trusted=self._worker.trusts(peer))
         self.deadline = self._clock.now + self._settings.idle_timeout
         if not self._worker.admit(self):
             self._write_refusal(Refusal.CONNECTIONS, None)
@@ -112,10 +81,7 @@ class ClientConnection:
             self.active = None
 
     def eof_received(self) -> bool:
-        """A client that has sent all it will may still wait for its answers (RFC 9112 9.6), but most have just left.
-
-        They cannot be told apart, so the other half stays open for a short while; an answer that has begun finds out by itself.
-        """
+        """It may wait for its answers (RFC 9112 9.6) or have left: a short while decides; an answer that has begun finds out."""
         incomplete = self._incoming is not None and not self._incoming.complete
         if self.active is None or incomplete or self._lingering:
             return False
@@ -197,23 +163,22 @@ class ClientConnection:
         except httptools.HttpParserError:
             self._on_bad_bytes()
         if self._in_head:
-            self._on_partial_head(len(data) if in_head else 0, data.endswith(b"\r\n"))
+            self._on_partial_head(data, began=not in_head)
         active = self.active
-        if active is not None:
-            if active.begun:
-                self._on_more(active, len(data))
-            else:
-                self._begin(active)
+        if active is not None and active.begun:
+            self._on_more(active, len(data))
+        elif active is not None:
+            self._begin(active)
 
-    def _on_partial_head(self, size: int, line_ended: bool) -> None:
+    def _on_partial_head(self, data: bytes, *, began: bool) -> None:
         """A head that goes on has a limit; one of HTTP/0.9, whose first line names no version, has no more lines."""
-        self._head_bytes += size
-        if self._head_bytes > self._settings.max_head_bytes:
-            self._in_head = False
+        self._head_bytes += len(data)
+        if began:
+            self._before_head = len(data)  # the read it began in may hold the end of the message before it
+        if self._head_bytes - self._before_head > self._settings.max_head_bytes:
             self._refuse_incoming(Refusal.HEAD_TOO_LARGE)
-        elif line_ended and self._head.target and self._parser.get_http_version() == "0.0":
-            self._in_head = False
-            self._refuse_incoming(Refusal.VERSION)
+        elif data.endswith(b"\r\n") and self._head.target and self._parser.get_http_version() == "0.0":
+            self._refuse_incoming(Refusal.BAD_REQUEST)
 
     def _on_more(self, exchange: Exchange, size: int) -> None:
         """A later read of a request that is being forwarded: chunk extensions and trailers cost too, and carry nothing."""
@@ -249,15 +214,15 @@ class ClientConnection:
 
     def _spoil(self, exchange: Exchange, refusal: Refusal) -> None:
         """The body that is being forwarded went wrong: the backend must not take it for a whole one."""
-        answered = exchange.answered
         exchange.client_gone()
-        if answered:
+        if exchange.answered:
             self.cut()
         else:
             self.refuse(refusal, exchange)
 
     def _refuse_incoming(self, refusal: Refusal) -> None:
         """What is arriving has no usable head: its refusal takes its place behind the requests before it."""
+        self._in_head = False
         exchange = Exchange(self, self._head)
         exchange.refusal = refusal
         self._head = RequestHead()
@@ -300,7 +265,7 @@ class ClientConnection:
         head.version = parser.get_http_version()
         self._in_head = False
         exchange = Exchange(self, head)
-        refusal = check_head(head) or self._check_limits(head)
+        refusal = check_head(head) or check_limits(head, self._settings, arrived=self._head_bytes + self._read)
         if refusal is not None:
             exchange.refusal = refusal
         elif head.expects and self.active is None and head.version == "1.1":
@@ -310,19 +275,6 @@ class ClientConnection:
             connection = connection or []
             head.last = b"close" in connection or (head.version != "1.1" and b"keep-alive" not in connection)
         self._enqueue(exchange)
-
-    def _check_limits(self, head: RequestHead) -> Refusal | None:
-        settings = self._settings
-        if len(head.lines) > settings.max_fields:
-            return Refusal.HEAD_TOO_LARGE
-        if self._head_bytes + self._read > settings.max_head_bytes:
-            size = len(head.target) + sum(map(len, head.lines))
-            if size > settings.max_head_bytes:
-                return Refusal.HEAD_TOO_LARGE
-        length = head.length
-        if length is not None and (length > settings.max_body_bytes or length < 0):
-            return Refusal.BODY_TOO_LARGE
-        return Refusal.BAD_FRAMING if head.upgrade and (length or head.codings) else None
 
     def on_body(self, data: bytes) -> None:
         incoming = self._incoming
@@ -348,19 +300,8 @@ class ClientConnection:
         self.transport.write(data)
 
     def forwarding(self, head: RequestHead) -> bytes:
-        """The fields that say whom the request is from (RFC 7239). A trusted peer's own are kept and appended to."""
-        if self._trusted and head.forwarded:
-            return self._appended(head, head.forwarded)
-        if head.host != self._forwarding_host:
-            self._forwarding_host = head.host
-            self._forwarding_line = b"%bx-forwarded-host: %b\r\n" % (self._forwarding, head.host)
-        return self._forwarding_line
-
-    def _appended(self, head: RequestHead, theirs: list[bytes]) -> bytes:
-        """What a trusted peer says, then ours. The scheme and the host it saw are those of the request, so ours are not added."""
-        ours = (self._forwarding + b"x-forwarded-host: " + head.host + b"\r\n").splitlines(keepends=True)
-        single = {line[: line.index(b":")].lower() for line in theirs} & {b"x-forwarded-proto", b"x-forwarded-host"}
-        return b"".join((*theirs, *(line for line in ours if line[: line.index(b":")] not in single)))
+        """Part of Client."""
+        return self._origin.lines(head)
 
     def connection_line(self, head: RequestHead) -> bytes:
         """The Connection field of an answer."""

@@ -8,6 +8,7 @@ import re
 
 from modelctl.router.head import RequestHead
 from modelctl.router.refusal import Refusal
+from modelctl.settings import Settings
 
 _TARGET = re.compile(rb"""[!"$-~]+""")  # visible ASCII without '#'
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(:[0-9]{0,5})?")
@@ -51,6 +52,18 @@ def _check_address(head: RequestHead, address: bytes) -> Refusal | None:
             _passed.clear()
         _passed.add(address)
     return refusal
+
+
+def check_limits(head: RequestHead, settings: Settings, *, arrived: int) -> Refusal | None:
+    """Why this request is too large, or its body not where it can be found. The head is no longer than `arrived` bytes."""
+    if len(head.lines) > settings.max_fields:
+        return Refusal.HEAD_TOO_LARGE
+    if arrived > settings.max_head_bytes and len(head.target) + sum(map(len, head.lines)) > settings.max_head_bytes:
+        return Refusal.HEAD_TOO_LARGE
+    length = head.length
+    if length is not None and (length > settings.max_body_bytes or length < 0):
+        return Refusal.BODY_TOO_LARGE
+    return Refusal.BAD_FRAMING if head.upgrade and (length or head.codings) else None
 
 
 def _older(head: RequestHead) -> Refusal | None:

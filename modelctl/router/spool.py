@@ -2,8 +2,9 @@
 
 The event loop appends frames to a bounded buffer and hands the buffer to the thread at most BATCH_SECONDS later, or
 BUSY_BATCH_SECONDS while more than BUSY_RATE records a second arrive: each hand-over makes the two compete for the interpreter,
-which at 5 ms cost a tenth of the CPU of a busy worker. The thread makes one `write` per batch, with a Tally at its end, and syncs to the disk at most SYNC_SECONDS later. What does not fit, in
-memory or on the disk, is dropped newest first and counted. A batch that cannot be written whole is taken back.
+which at 5 ms cost a tenth of the CPU of a busy worker. The thread makes one `write` per batch, with a Tally at its end, and
+syncs to the disk at most SYNC_SECONDS later. What does not fit, in memory or on the disk, is dropped newest first and counted.
+A batch that cannot be written whole is taken back.
 """
 
 import fcntl

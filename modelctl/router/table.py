@@ -50,29 +50,23 @@ class CompiledRoute:
 
     __slots__ = ("_decisions", "_index", "capture", "cut", "name", "path", "path_length", "unit_field")
 
-    def __init__(self, route: Route, split: Split, decisions: list[Decision]) -> None:
+    def __init__(self, route: Route, index: Callable[[bytes], int], *, decisions: list[Decision], cut: int = 0) -> None:
         self.name = route.name
         self.capture = route.capture
         self.unit_field = parse_unit(route.unit).encode()
         self.path = b"" if route.path == "/" else route.path.encode()
         self.path_length = len(self.path)
-        self.cut = 0
-        self._index = split.index
+        self.cut = cut
+        self._index = index
         self._decisions = decisions
 
     def decide(self, unit: bytes) -> Decision:
         """The decision for `unit`."""
         return self._decisions[self._index(unit)]
 
-    def preview(self, decision: Decision) -> "CompiledRoute":
-        """The same route at its preview address: one arm, always."""
-        twin = CompiledRoute.__new__(CompiledRoute)
-        twin.name, twin.capture, twin.unit_field = self.name, self.capture, self.unit_field
-        twin.path, twin.path_length = self.path, self.path_length
-        twin.cut = len(PREVIEW_PREFIX) + len(self.name)
-        twin._index = lambda unit: 0
-        twin._decisions = [decision]
-        return twin
+
+def _always_first(unit: bytes) -> int:
+    return 0
 
 
 class Targets:
@@ -146,10 +140,11 @@ class CompiledTable:
 
     def _add(self, route: Route, place: dict[bytes, CompiledRoute], compiler: "_Compiler") -> None:
         split = Split(route)
-        compiled = CompiledRoute(route, split, [compiler.decision(assignment) for assignment in split.assignments])
-        place[b"" if route.path == "/" else route.path.encode()] = compiled
+        compiled = CompiledRoute(route, split.index, decisions=[compiler.decision(it) for it in split.assignments])
+        place[compiled.path] = compiled
         if route.preview:
-            self._any_host[PREVIEW_PREFIX + route.name.encode()] = compiled.preview(compiler.preview())
+            address = PREVIEW_PREFIX + route.name.encode()
+            self._any_host[address] = CompiledRoute(route, _always_first, decisions=[compiler.preview()], cut=len(address))
         self.legs += compiler.legs.values()
 
     def match(self, host: bytes, target: bytes) -> CompiledRoute | None:

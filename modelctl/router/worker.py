@@ -10,6 +10,7 @@ from typing import cast
 
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
+from modelctl.router.process import Connection
 from modelctl.router.refusal import Refusal
 from modelctl.router.shadow import Evidence
 from modelctl.router.spool import Spool
@@ -32,13 +33,13 @@ class Worker:
         self._applied_at = 0
         self._last: dict[str, int] = {}
         self._targets = Targets(clock)
-        self._connections: set[ClientConnection] = set()
+        self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies]
         self._draining = False
 
     # -- what connections ask
 
-    def admit(self, connection: ClientConnection) -> bool:
+    def admit(self, connection: Connection) -> bool:
         """Whether a new connection may stay."""
         if len(self._connections) >= self.settings.max_connections:
             return False
@@ -46,7 +47,7 @@ class Worker:
         connection.draining = self._draining
         return True
 
-    def dismiss(self, connection: ClientConnection) -> None:
+    def dismiss(self, connection: Connection) -> None:
         """It is closed."""
         self._connections.discard(connection)
 
