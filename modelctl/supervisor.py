@@ -102,9 +102,12 @@ class Child:
 
 
 class Supervisor:
-    """Keeps the children of `plans` running; ends them in the order of `groups`, each a prefix of names."""
+    """Keeps the children of `plans` running; ends them in the order of `groups`, each a prefix of names.
 
-    def __init__(self, plans: Sequence[Plan], groups: Sequence[str], drain_seconds: float) -> None:
+    The sockets of the plans are its own: it closes them when it ends their children.
+    """
+
+    def __init__(self, plans: Sequence[Plan], groups: Sequence[str], *, drain_seconds: float) -> None:
         self._children = [Child(plan) for plan in plans]
         self._groups = groups
         self._drain_seconds = drain_seconds
@@ -157,6 +160,9 @@ class Supervisor:
             members = [child for child in self._children if child.plan.name.startswith(group)]
             for child in members:
                 child.signal(signal.SIGTERM)
+            # While one process holds a listening socket, the system takes connections that nobody is going to serve.
+            for descriptor in {descriptor for child in members for descriptor in child.plan.sockets}:
+                os.close(descriptor)
             deadline = monotonic() + STOP_SECONDS + (self._drain_seconds if group == "router" else 0)
             while monotonic() < deadline and any(child.process is not None for child in members):
                 for child in members:
@@ -227,8 +233,12 @@ def main(argv: list[str]) -> int:
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
     control_url = _url(control) if control is not None else arguments.control_url or f"http://{settings.control}"
     plans = plans_for(settings, clients=clients, control=control, control_url=control_url)
-    supervisor = Supervisor(plans, ("router", "recorder", "controlplane"), settings.drain_timeout)
-    return supervisor.run(lambda: report("started", f"clients at {_url(clients)}, control plane at {control_url}"))
+    started = f"clients at {_url(clients)}, control plane at {control_url}"
+    for listener in (clients, control):
+        if listener is not None:
+            listener.detach()
+    supervisor = Supervisor(plans, ("router", "recorder", "controlplane"), drain_seconds=settings.drain_timeout)
+    return supervisor.run(lambda: report("started", started))
 
 
 if __name__ == "__main__":

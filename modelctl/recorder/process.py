@@ -19,6 +19,7 @@ from modelctl.recorder.recorder import Log, Recorder
 
 LOCK = "recorder.lock"
 IDLE = 0.075  # seconds between two looks at spools that had nothing
+LAST = 2.0  # seconds that a stopped recorder goes on with what the spools hold; the rest waits for the next one
 _SHORTEST, _LONGEST = 0.1, 10.0
 
 
@@ -113,7 +114,7 @@ def _holder(root: Path) -> str:
 
 
 def run(recorder: Recorder, stop: Stop, *, log: Log) -> None:
-    """Records until stopped."""
+    """Records until stopped, and then what routers that stopped before have left."""
     moved = False
 
     def work() -> None:
@@ -123,3 +124,13 @@ def run(recorder: Recorder, stop: Stop, *, log: Log) -> None:
     while insist(work, stop, log=log):
         if not moved:
             stop.wait(IDLE)
+    _finish(recorder, log=log)
+
+
+def _finish(recorder: Recorder, *, log: Log) -> None:
+    deadline = time.monotonic() + LAST
+    try:
+        while recorder.pass_once() and time.monotonic() < deadline:
+            pass
+    except (ModelctlError, OSError) as error:
+        log("left", reason=str(error))

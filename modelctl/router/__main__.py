@@ -31,7 +31,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def report(name: str, event: str, text: str) -> None:
+def report(name: str, event: str, *, text: str = "") -> None:
     """One line of JSON on standard error."""
     line = {"at": time_ns() // 1_000_000, "process": "router", "worker": name, "event": event, "message": text}
     os.write(2, msgspec.json.encode(line) + b"\n")
@@ -51,17 +51,17 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, listener: s
     loop = asyncio.get_running_loop()
     folder = settings.spool_dir / f"{arguments.name}-{time_ns() // 1000:x}-{os.getpid()}"
     writer = SpoolWriter(folder, settings.spool_max_bytes)
-    spool = Spool(writer, loop.call_later, settings.spool_buffer_bytes)
+    spool = Spool(writer, loop.call_later, max_bytes=settings.spool_buffer_bytes)
     sync = TableSync(
         parse_endpoint(arguments.control),
         arguments.name,
         key=settings.key,
         file=settings.table_file,
-        report=lambda event, text: report(arguments.name, event, text),
+        report=lambda event, text: report(arguments.name, event, text=text),
     )
-    report(arguments.name, "started", f"listening on {listener.getsockname()}")
-    await Worker(settings, spool, Clock(loop.time())).serve(listener, sync)
-    report(arguments.name, "stopped", "")
+    report(arguments.name, "started", text=f"listening on {listener.getsockname()}")
+    await Worker(settings, spool, clock=Clock(loop.time())).serve(listener, sync)
+    report(arguments.name, "stopped")
 
 
 def main(argv: list[str]) -> int:

@@ -145,7 +145,7 @@ class Exchange:
         endpoint = upstream.owner.endpoint
         target = head.target
         if endpoint.path or self.route.cut:
-            target = upstream_target(self.route, endpoint, target)
+            target = upstream_target(self.route, endpoint, target=target)
         if head.codings is not None:
             framing = b"content-length: %d\r\n" % self.size if extra else _CHUNKED
         else:

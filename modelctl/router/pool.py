@@ -57,7 +57,7 @@ class Pool:
         try:
             async with asyncio.timeout(target.connect_timeout):
                 _, protocol = await loop.create_connection(
-                    lambda: cast("asyncio.Protocol", Upstream(self, target.clock, target.timeouts)),
+                    lambda: cast("asyncio.Protocol", Upstream(self, target.clock, timeouts=target.timeouts)),
                     self.endpoint.host,
                     self.endpoint.port,
                     ssl=self._tls,
@@ -116,7 +116,7 @@ class Pool:
 class Target:
     """One backend: its pools and its limits. Legs beyond the limit in flight wait; beyond what may wait they are refused."""
 
-    def __init__(self, backend: Backend, clock: Clock, limit: Limit | None = None) -> None:
+    def __init__(self, backend: Backend, clock: Clock, *, limit: Limit | None = None) -> None:
         self.backend = backend
         self.clock = clock
         self.limit = limit or Limit(backend.max_inflight, backend.max_pending, 1 << 40)

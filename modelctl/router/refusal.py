@@ -2,39 +2,63 @@
 
 from enum import Enum
 from http import HTTPStatus
+from typing import NamedTuple
 
 import msgspec
 
 
+class Own(NamedTuple):
+    """Code, status and what to do about it. An answer that says `closes` ends the client's connection: its framing is lost."""
+
+    code: str
+    status: int
+    closes: bool
+    detail: str
+
+
 class Refusal(Enum):
-    """Code, status and what to do about it. A refusal that says `closes` ends the client's connection: its framing is lost."""
+    """Every answer of the router's own."""
 
-    BAD_REQUEST = ("bad-request", 400, True, "The request is not valid HTTP/1.1, so it was not forwarded.")
-    BAD_HOST = ("bad-host", 400, True, "HTTP/1.1 needs exactly one valid Host field.")
-    BAD_TARGET = ("bad-target", 400, True, "The request target holds bytes or a form that is not allowed.")
-    BAD_PATH = ("bad-path", 400, True, "The path holds dot segments, encoded separators or a malformed percent code.")
-    BAD_FRAMING = ("bad-framing", 400, True, "The length of the request body is ambiguous.")
-    VERSION = ("http-version", 505, True, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
-    METHOD = ("method-not-allowed", 405, True, "CONNECT and TRACE are not forwarded.")
-    CODING = ("transfer-coding", 501, True, "The only transfer coding understood is chunked.")
-    NO_ROUTE = ("no-route", 404, False, "No route has this host and path. `modelctl route list` shows the routes.")
-    NO_TABLE = ("no-table", 503, False, "This router has not received a routing table yet.")
-    CONNECT = ("connect-failed", 502, False, "No connection to the model server. `modelctl doctor` shows which.")
-    RESET = ("upstream-reset", 502, False, "The model server closed the connection before it answered.")
-    INVALID = ("upstream-invalid", 502, False, "The model server answered with something that is not HTTP.")
-    TIMEOUT = ("upstream-timeout", 504, False, "The model server did not answer in time.")
-    OVERLOAD = ("overload", 503, False, "The model server has too many requests in flight. Try again.")
-    CONNECTIONS = ("too-many-connections", 503, True, "This router has too many connections. Try again.")
-    BODY_TOO_LARGE = ("body-too-large", 413, True, "The request body is larger than this router accepts.")
-    HEAD_TOO_LARGE = ("head-too-large", 431, True, "The request line and fields are larger than this router accepts.")
-    SLOW_HEAD = ("request-timeout", 408, True, "The request did not arrive in time.")
-    LOOP = ("loop", 508, False, "The request has passed this kind of router too often: a backend points back at a router.")
+    BAD_REQUEST = Own("bad-request", 400, True, "The request is not valid HTTP/1.1, so it was not forwarded.")
+    BAD_HOST = Own("bad-host", 400, True, "HTTP/1.1 needs exactly one valid Host field.")
+    BAD_TARGET = Own("bad-target", 400, True, "The request target holds bytes or a form that is not allowed.")
+    BAD_PATH = Own("bad-path", 400, True, "The path holds dot segments, encoded separators or a malformed percent code.")
+    BAD_FRAMING = Own("bad-framing", 400, True, "The length of the request body is ambiguous.")
+    VERSION = Own("http-version", 505, True, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+    METHOD = Own("method-not-allowed", 405, True, "CONNECT and TRACE are not forwarded.")
+    CODING = Own("transfer-coding", 501, True, "The only transfer coding understood is chunked.")
+    NO_ROUTE = Own("no-route", 404, False, "No route has this host and path. `modelctl route list` shows the routes.")
+    NO_TABLE = Own("no-table", 503, False, "This router has not received a routing table yet.")
+    CONNECT = Own("connect-failed", 502, False, "No connection to the model server. `modelctl doctor` shows which.")
+    RESET = Own("upstream-reset", 502, False, "The model server closed the connection before it answered.")
+    INVALID = Own("upstream-invalid", 502, False, "The model server answered with something that is not HTTP.")
+    TIMEOUT = Own("upstream-timeout", 504, False, "The model server did not answer in time.")
+    OVERLOAD = Own("overload", 503, False, "The model server has too many requests in flight. Try again.")
+    CONNECTIONS = Own("too-many-connections", 503, True, "This router has too many connections. Try again.")
+    BODY_TOO_LARGE = Own("body-too-large", 413, True, "The request body is larger than this router accepts.")
+    HEAD_TOO_LARGE = Own("head-too-large", 431, True, "The request line and fields are larger than this router accepts.")
+    SLOW_HEAD = Own("request-timeout", 408, True, "The request did not arrive in time.")
+    LOOP = Own("loop", 508, False, "The request has passed this kind of router too often: a backend points back at a router.")
 
-    def __init__(self, code: str, status: int, closes: bool, detail: str) -> None:
-        self.code = code
-        self.status = status
-        self.closes = closes
-        self.detail = detail
+    @property
+    def code(self) -> str:
+        """The value of `modelctl-error`."""
+        return self.value.code
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.value.status
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection ends with it."""
+        return self.value.closes
+
+    @property
+    def detail(self) -> str:
+        """A sentence for the person who sees it."""
+        return self.value.detail
 
 
 def _render(refusal: Refusal, *, close: bool, body_allowed: bool) -> tuple[bytes, bytes]:

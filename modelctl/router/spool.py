@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 class Spool:
     """The loop's side. `later(seconds, callback)` schedules on the loop (`loop.call_later`)."""
 
-    def __init__(self, writer: "SpoolWriter", later: Callable[[float, Callable[[], None]], object], max_bytes: int) -> None:
+    def __init__(self, writer: "SpoolWriter", later: Callable[[float, Callable[[], None]], object], *, max_bytes: int) -> None:
         self._writer = writer
         self._later = later
         self._max_bytes = max_bytes

@@ -34,7 +34,7 @@ class Decision:
 
     __slots__ = ("answering", "context", "shown")
 
-    def __init__(self, answering: Leg, shown: tuple[Leg, ...], context: Context) -> None:
+    def __init__(self, answering: Leg, shown: tuple[Leg, ...], *, context: Context) -> None:
         self.answering = answering
         self.shown = shown
         self.context = context
@@ -89,7 +89,7 @@ class Targets:
             target = self._answering[backend.name] = Target(backend, self._clock)
         return target
 
-    def shown(self, route: str, backend: Backend, arm: Arm) -> Target:
+    def shown(self, route: str, backend: Backend, *, arm: Arm) -> Target:
         """The Target that carries copies of `route`'s requests to `backend`."""
         key = (route, backend.name)
         target = self._shown.get(key)
@@ -97,7 +97,7 @@ class Targets:
             if target is not None:
                 self._retire(target)
             limit = Limit(arm.max_inflight, SHADOW_PENDING, SHADOW_PENDING_BYTES)
-            target = self._shown[key] = Target(backend, self._clock, limit)
+            target = self._shown[key] = Target(backend, self._clock, limit=limit)
         return target
 
     def keep(self, table: RoutingTable) -> None:
@@ -135,10 +135,10 @@ class CompiledTable:
         backends = {backend.name: backend for backend in table.backends}
         for route in table.routes:
             place = self._hosts.setdefault(route.host.encode(), {}) if route.host else self._any_host
-            self._add(route, place, _Compiler(route, table.version, backends, targets))
+            self._add(route, place, compiler=_Compiler(route, table.version, backends=backends, targets=targets))
         targets.keep(table)
 
-    def _add(self, route: Route, place: dict[bytes, CompiledRoute], compiler: "_Compiler") -> None:
+    def _add(self, route: Route, place: dict[bytes, CompiledRoute], *, compiler: "_Compiler") -> None:
         split = Split(route)
         compiled = CompiledRoute(route, split.index, decisions=[compiler.decision(it) for it in split.assignments])
         place[compiled.path] = compiled
@@ -187,13 +187,13 @@ def _longest(routes: dict[bytes, CompiledRoute], path: bytes) -> CompiledRoute |
 class _Compiler:
     """The legs and decisions of one route."""
 
-    def __init__(self, route: Route, version: int, backends: dict[str, Backend], targets: Targets) -> None:
+    def __init__(self, route: Route, version: int, *, backends: dict[str, Backend], targets: Targets) -> None:
         self.route = route
         self.version = version
         marked = route.capture.arm_header
         self.legs = {arm.backend: Leg(arm, targets.answering(backends[arm.backend]), marked=marked) for arm in route.arms}
         self.shown = {
-            arm.backend: Leg(arm, targets.shown(route.name, backends[arm.backend], arm), marked=False)
+            arm.backend: Leg(arm, targets.shown(route.name, backends[arm.backend], arm=arm), marked=False)
             for arm in route.arms
             if arm.shown
         }
@@ -203,20 +203,19 @@ class _Compiler:
 
     def decision(self, assignment: Assignment) -> Decision:
         arm, shown, reason, probability = assignment
-        return Decision(
-            self.legs[arm.backend], tuple(self.shown[s.backend] for s in shown), self._context(arm, reason, probability)
-        )
+        context = self._context(arm, reason, probability=probability)
+        return Decision(self.legs[arm.backend], tuple(self.shown[other.backend] for other in shown), context=context)
 
     def preview(self) -> Decision:
         leg = self.legs[self.route.preview]
-        return Decision(leg, (), self._context(leg.arm, Reason.PREVIEW, 0))
+        return Decision(leg, (), context=self._context(leg.arm, Reason.PREVIEW, probability=0))
 
-    def _context(self, arm: Arm, reason: Reason, probability: int) -> Context:
+    def _context(self, arm: Arm, reason: Reason, *, probability: int) -> Context:
         route = self.route
         return Context(route.name, route.rollout, route.stage, self.version, arm.role.value, reason.value, probability, b"")
 
 
-def upstream_target(route: CompiledRoute, endpoint: Endpoint, target: bytes) -> bytes:
+def upstream_target(route: CompiledRoute, endpoint: Endpoint, *, target: bytes) -> bytes:
     """The target for one endpoint: as it came, unless the endpoint has a path, which then replaces the route's prefix.
 
     Behind a preview's own prefix the route's may stand or not.

@@ -80,7 +80,7 @@ class Upstream:
     _raw = b""  # what came of a head that is not whole yet
     _interim = False
 
-    def __init__(self, owner: Owner, clock: Clock, timeouts: tuple[float, float]) -> None:
+    def __init__(self, owner: Owner, clock: Clock, *, timeouts: tuple[float, float]) -> None:
         """The first byte of an answer must come within `timeouts[0]` seconds, each further read within `timeouts[1]`."""
         self.owner = owner
         self.clock = clock

@@ -23,7 +23,7 @@ from modelctl.traffic import RoutingTable
 class Worker:
     """Owns everything of one process that is shared between connections."""
 
-    def __init__(self, settings: Settings, spool: Spool, clock: Clock) -> None:
+    def __init__(self, settings: Settings, spool: Spool, *, clock: Clock) -> None:
         self.settings = settings
         self.spool: Evidence = spool
         self._spool = spool
