@@ -240,7 +240,7 @@ class Assignment(NamedTuple):
 class Split:
     """A route's decision, prepared: `index` allocates nothing and points into `assignments`."""
 
-    __slots__ = ("_answers", "_hash", "_shown", "assignments")
+    __slots__ = ("_answers", "_fixed", "_hash", "_shown", "assignments")
 
     def __init__(self, route: Route) -> None:
         candidates = [arm for arm in route.arms if arm.role is Role.CANDIDATE]
@@ -250,11 +250,12 @@ class Split:
         self._hash = blake2b(digest_size=16, key=bytes.fromhex(route.salt))
         self._answers = list(accumulate(arm.answers for arm in arms))[:-1]
         self._shown = [arm.shown for arm in shown]
+        self._fixed = not self._answers and all(share == ALL for share in self._shown)
         self.assignments = tuple(Assignment(arm, seen, reason, arm.answers) for arm in arms for seen in _shown_sets(arm, shown))
 
     def index(self, unit: bytes) -> int:
         """Which of `assignments` is the decision for `unit`: the same for the same route, salt and unit, everywhere."""
-        if not self._answers and not self._shown:
+        if self._fixed:  # one arm answers everything, and whoever is shown anything is shown all
             return 0
         keyed = self._hash.copy()  # cheaper than a new one with its key
         keyed.update(unit)

@@ -84,6 +84,7 @@ class Exchange:
     begun = False
     done = False
     answered = False
+    _fields = b""  # of the request, the same for every arm that gets it
     _upload_size = 0
     _chunked_answer = False
     _first_byte = 0
@@ -146,20 +147,14 @@ class Exchange:
         target = head.target
         if endpoint.path or self.route.cut:
             target = upstream_target(self.route, endpoint, target=target)
+        if not self._fields:
+            self._fields = b"%b%b%b" % (b"".join(head.lines), self.client.forwarding(head), self._identity())
         if head.codings is not None:
             framing = b"content-length: %d\r\n" % self.size if extra else _CHUNKED
         else:
             framing = b"" if head.length is None else b"content-length: %d\r\n" % head.length
-        return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b%b%b%b\r\n" % (
-            head.method,
-            target,
-            head.host or endpoint.authority.encode(),
-            b"".join(head.lines),
-            framing,
-            self.client.forwarding(head),
-            self._identity(),
-            extra,
-        )
+        host = head.host or endpoint.authority.encode()
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b%b\r\n" % (head.method, target, host, framing, self._fields, extra)
 
     def _identity(self) -> bytes:
         text = self.id.hex().encode()

@@ -6,6 +6,7 @@ Hop-by-hop fields are dropped first and ours are added after, so a client cannot
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from typing import Final
 
 from modelctl.router.identity import valid_request_id, valid_traceparent
 
@@ -155,3 +156,63 @@ STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".enc
 def status_line(status: int) -> bytes:
     """The status line of an answer; statuses without a standard phrase have none (RFC 9112 4)."""
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+# What the router does with a field of an answer. What has the KEEP bit is forwarded.
+KEEP: Final = 1
+DROP: Final = 0
+LENGTH: Final = 2
+CODING: Final = 4
+CONNECTION: Final = 6
+TYPE: Final = 3
+ENCODING: Final = 5
+
+# The router's own fields are dropped too: only the router may say which arm answered.
+_ANSWER_USES = {
+    b"content-length": LENGTH,
+    b"transfer-encoding": CODING,
+    b"connection": CONNECTION,
+    b"content-type": TYPE,
+    b"content-encoding": ENCODING,
+    b"keep-alive": DROP,
+    b"proxy-connection": DROP,
+    b"proxy-authenticate": DROP,
+    b"te": DROP,
+    b"trailer": DROP,
+    b"upgrade": DROP,
+    b"modelctl-arm": DROP,
+    b"modelctl-error": DROP,
+    b"x-modelctl-arm": DROP,
+    b"x-modelctl-error": DROP,
+    b"x-request-id": DROP,
+}
+
+
+class AnswerField:
+    """One field line of an answer: what to do with it, and its value."""
+
+    __slots__ = ("use", "value")
+
+    def __init__(self, use: int, value: bytes) -> None:
+        self.use = use
+        self.value = value
+
+
+# Servers send the same lines with every answer. Bounded in number and in the length of each; cleared when full.
+_answer_fields: dict[bytes, AnswerField] = {}
+_MAX_ANSWER_FIELDS = 2_048
+_MAX_REMEMBERED = 256
+
+
+def answer_field(line: bytes) -> AnswerField:
+    """What `line`, without its CR LF, is to the router."""
+    known = _answer_fields.get(line)
+    if known is not None:
+        return known
+    name, _, value = line.partition(b":")
+    field = AnswerField(_ANSWER_USES.get(name.lower(), KEEP), value.strip(b" \t"))
+    if len(line) <= _MAX_REMEMBERED:
+        if len(_answer_fields) >= _MAX_ANSWER_FIELDS:
+            _answer_fields.clear()
+        _answer_fields[line] = field
+    return field

@@ -5,7 +5,6 @@ once per read (`on_answer`), when the answer is complete (`complete`), and when 
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
@@ -13,9 +12,9 @@ import httptools
 from modelctl import evidence
 from modelctl.endpoint import Endpoint
 from modelctl.router.clock import Clock
+from modelctl.router.head import CODING, CONNECTION, ENCODING, KEEP, LENGTH, TYPE, answer_field
 
 HIGH_WATER = 65_536
-MAX_ORDINARY = 1_024
 MAX_HEAD = 65_536
 _LINE_ENDS = b"\r\n"
 _BODYLESS = (204, 304)
@@ -250,19 +249,25 @@ class Upstream:
         kept = self.lines
         for number in range(1, len(head)):
             line = head[number]
-            if line in _ordinary:
+            field = answer_field(line)
+            use = field.use
+            if use & KEEP:
                 kept.append(line)
-                continue
-            name, _, value = line.partition(b":")
-            rule = _RULES.get(name.lower())
-            if rule is not None:
-                rule(self, line, value.strip(b" \t"))
-                continue
-            kept.append(line)
-            if len(line) <= 256:
-                if len(_ordinary) >= MAX_ORDINARY:
-                    _ordinary.clear()
-                _ordinary.add(line)
+            if use == LENGTH:
+                self.length = field.value
+            elif use == TYPE:
+                self.type = field.value
+            elif use == ENCODING:
+                self.encoding = field.value
+            elif use == CONNECTION:
+                self.connection = field.value if not self.connection else self.connection + b"," + field.value
+            elif use == CODING:
+                self._read_coding(field.value)
+
+    def _read_coding(self, value: bytes) -> None:
+        if self.coding or value.lower() != b"chunked":
+            raise _UnknownCodingError  # forwarded without it, the body would not be what it says (RFC 9112 6.1)
+        self.coding = value
 
     def on_body(self, data: bytes) -> None:
         if self.complete:
@@ -276,58 +281,3 @@ class Upstream:
         elif not self.complete:
             self.complete = True
             self._last = not self._parser.should_keep_alive()
-
-
-# Lines that have no rule: servers send the same ones with every answer. Cleared when full.
-_ordinary: set[bytes] = set()
-
-Rule = Callable[[Upstream, bytes, bytes], None]
-
-
-def _content_length(upstream: Upstream, line: bytes, value: bytes) -> None:
-    upstream.length = value
-
-
-def _transfer_encoding(upstream: Upstream, line: bytes, value: bytes) -> None:
-    if upstream.coding or value.lower() != b"chunked":
-        raise _UnknownCodingError  # forwarded without it, the body would not be what it says (RFC 9112 6.1)
-    upstream.coding = value
-
-
-def _connection(upstream: Upstream, line: bytes, value: bytes) -> None:
-    upstream.connection = value if not upstream.connection else upstream.connection + b"," + value
-
-
-def _content_type(upstream: Upstream, line: bytes, value: bytes) -> None:
-    upstream.type = value
-    upstream.lines.append(line)
-
-
-def _content_encoding(upstream: Upstream, line: bytes, value: bytes) -> None:
-    upstream.encoding = value
-    upstream.lines.append(line)
-
-
-def _drop(upstream: Upstream, line: bytes, value: bytes) -> None:
-    pass
-
-
-# The router's own fields are dropped too: only the router may say which arm answered.
-_RULES: dict[bytes, Rule] = {
-    b"content-length": _content_length,
-    b"transfer-encoding": _transfer_encoding,
-    b"connection": _connection,
-    b"content-type": _content_type,
-    b"content-encoding": _content_encoding,
-    b"keep-alive": _drop,
-    b"proxy-connection": _drop,
-    b"proxy-authenticate": _drop,
-    b"te": _drop,
-    b"trailer": _drop,
-    b"upgrade": _drop,
-    b"modelctl-arm": _drop,
-    b"modelctl-error": _drop,
-    b"x-modelctl-arm": _drop,
-    b"x-modelctl-error": _drop,
-    b"x-request-id": _drop,
-}
