@@ -18,7 +18,20 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).resolve().parent
 MODULES = [
     f"modelctl/router/{name}.py"
-    for name in ("identity", "clock", "head", "origin", "guard", "upstream", "pool", "table", "shadow", "exchange", "client")
+    for name in (
+        "identity",
+        "clock",
+        "hold",
+        "head",
+        "origin",
+        "guard",
+        "upstream",
+        "pool",
+        "table",
+        "shadow",
+        "exchange",
+        "client",
+    )
 ]
 
 

@@ -60,8 +60,10 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, listener: s
         report=lambda event, text: report(arguments.name, event, text=text),
     )
     report(arguments.name, "started", text=f"listening on {listener.getsockname()}")
-    await Worker(settings, spool, clock=Clock(loop.time())).serve(listener, sync)
-    report(arguments.name, "stopped")
+    worker = Worker(settings, spool, clock=Clock(loop.time()))
+    await worker.serve(listener, sync)
+    own = ", ".join(f"{code} {count}" for code, count in sorted(worker.refusals.items()))
+    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}")
 
 
 def main(argv: list[str]) -> int:

@@ -15,13 +15,14 @@ import httptools
 from modelctl.router.exchange import Exchange
 from modelctl.router.guard import check_head, check_limits
 from modelctl.router.head import REQUEST_RULES, RequestHead
+from modelctl.router.hold import QUEUE, UPLOAD, Hold
 from modelctl.router.origin import Origin
 from modelctl.router.process import Process
 from modelctl.router.refusal import Refusal, refusal_answer
 from modelctl.router.upstream import HIGH_WATER
 
-_QUEUE, _UPLOAD = 1, 2  # why reading is paused
 _LINGER = 2.0
+_DRAIN_IDLE = 0.5  # seconds an idle client keeps its connection while the router drains
 _HALF_CLOSED = 0.7  # seconds a client may wait for an answer after it has said that it sends no more
 _CHUNK_OVERHEAD = 16  # bytes of chunk framing a body may have per byte of its own; one-byte chunks need 5
 _RESET = struct.pack("ii", 1, 0)
@@ -39,12 +40,12 @@ class ClientConnection:
     write_paused = False
     deadline = 0.0
     _origin: Origin
+    _hold: Hold
     _incoming: Exchange | None = None
     _in_head = False
     _head_bytes = 0  # of the head that is arriving, in earlier reads
     _before_head = 0
     _read = 0  # bytes of this read
-    _paused = 0
     _close_after = False
     _closed = False
     _lingering = False
@@ -64,6 +65,7 @@ class ClientConnection:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._hold = Hold(self.transport)
         name = transport.get_extra_info("peername")
         peer = name[0] if isinstance(name, tuple) else ""
         self._origin = Origin(peer, trusted=self._worker.trusts(peer))
@@ -91,17 +93,17 @@ class ClientConnection:
         return True
 
     def drain(self) -> None:
-        """Answer what was asked, then close."""
+        """Answer what was asked, then close. An idle client may just be sending: it has a moment to be told `Connection: close`."""
         self.draining = True
         if self.active is None and not self._in_head:
-            self._close()
+            self.deadline = min(self.deadline, self._clock.now + _DRAIN_IDLE)
 
     def expired(self) -> None:
         """The deadline has passed: a request that never came whole is answered 408, an idle connection is just closed."""
         if self._closed:
             self.transport.abort()  # it has had its time to read the end
             return
-        if self._paused:  # it is not read, so it cannot be late: it waits for a backend or for the answers before its own
+        if self._hold.why:  # it is not read, so it cannot be late: it waits for a backend or for the answers before its own
             self.deadline = self._clock.now + self._settings.body_timeout
             return
         incoming = self._incoming
@@ -139,7 +141,7 @@ class ClientConnection:
         self._closed = True
         self._lingering = True
         self._queue.clear()
-        self._resume(_QUEUE | _UPLOAD)
+        self._hold.drop(QUEUE | UPLOAD)
         self.deadline = self._clock.now + _LINGER
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -234,7 +236,7 @@ class ClientConnection:
             self.active = exchange
         else:
             self._queue.append(exchange)
-            self._pause(_QUEUE)
+            self._hold.add(QUEUE)
 
     # -- what the parser finds
 
@@ -344,18 +346,18 @@ class ClientConnection:
         else:
             if exchange is self._incoming:
                 self._incoming = None
-            self._resume(_UPLOAD)
+            self._hold.drop(UPLOAD)
             settings = self._settings
             self.deadline = self._clock.now + (settings.header_timeout if self._in_head else settings.idle_timeout)
 
     def _advance(self) -> None:
         """Begin queued requests until one has to wait for a backend. A loop: a thousand refusals in a row must not recurse."""
         self._advancing = True
-        self._resume(_UPLOAD)
+        self._hold.drop(UPLOAD)
         while self.active is None and self._queue and not self._closed:
             active = self.active = self._queue.popleft()
             if not self._queue:
-                self._resume(_QUEUE)
+                self._hold.drop(QUEUE)
             if not active.complete:
                 self._ask_on(active)
             self._begin(active)
@@ -371,21 +373,11 @@ class ClientConnection:
 
     def pause_upload(self) -> None:
         """The backend, or the connection to it, cannot take more."""
-        self._pause(_UPLOAD)
+        self._hold.add(UPLOAD)
 
     def resume_upload(self) -> None:
         """It can again."""
-        self._resume(_UPLOAD)
-
-    def _pause(self, why: int) -> None:
-        if not self._paused:
-            self.transport.pause_reading()
-        self._paused |= why
-
-    def _resume(self, why: int) -> None:
-        if self._paused and not self._paused & ~why:
-            self.transport.resume_reading()
-        self._paused &= ~why
+        self._hold.drop(UPLOAD)
 
     def pause_writing(self) -> None:
         """The client is slow to read: do not read its answer faster than it does."""

@@ -98,8 +98,8 @@ class TableSync:
                 return
             applier.apply(table)
             self._refused = ""
-        except InvalidTable as error:
-            self._refuse(body, str(error))
+        except Exception as error:  # noqa: BLE001  (whatever a table does to this program, the old one stays and the poll goes on)
+            self._refuse(body, str(error) if isinstance(error, InvalidTable) else f"{type(error).__name__}: {error}")
             await asyncio.sleep(LONGEST_PAUSE)
             return
         loop = asyncio.get_running_loop()

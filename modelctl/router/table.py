@@ -113,6 +113,11 @@ class Targets:
         target.retire()
         self._retired.append(target)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in flight or waits, copies included."""
+        return any(target.busy for target in (*self._answering.values(), *self._shown.values(), *self._retired))
+
     def sweep(self, now: float) -> None:
         """Once per tick. Retired ones too: what is in flight on them still has its deadline."""
         if self._retired:

@@ -19,6 +19,8 @@ from modelctl.router.table import CompiledTable, Targets
 from modelctl.settings import Settings
 from modelctl.traffic import RoutingTable
 
+SHADOW_DRAIN = 5.0  # seconds for copies in flight after the last client has gone
+
 
 class Worker:
     """Owns everything of one process that is shared between connections."""
@@ -113,8 +115,12 @@ class Worker:
         self._draining = True
         for connection in list(self._connections):
             connection.drain()
-        deadline = asyncio.get_running_loop().time() + self.settings.drain_timeout
+        deadline = self.clock.now + self.settings.drain_timeout
         while self._connections and self.clock.now < deadline:
             await asyncio.sleep(TICK / 4)
         for connection in list(self._connections):
             connection.cut()
+        # Copies have no client who waits, so a candidate that hangs cannot hold the process for long.
+        deadline = self.clock.now + min(SHADOW_DRAIN, self.settings.drain_timeout)
+        while self._targets.busy and self.clock.now < deadline:
+            await asyncio.sleep(TICK / 4)
