@@ -29,9 +29,7 @@ def pytest_configure() -> None:
     for built in _ROUTER.glob("*.so"):
         source = _ROUTER / f"{built.name.partition('.')[0]}.py"
         if not source.exists() or source.stat().st_mtime > built.stat().st_mtime:
-            pytest.exit(
-                f"{source.name} is newer than its compiled form: run `make .venv/.ready`", 2
-            )
+            pytest.exit(f"{source.name} is newer than its compiled form: run `make .venv/.ready`", 2)
 
 
 def _run(url: str, *commands: str) -> None:
