@@ -120,7 +120,7 @@ def _open(session: Session, request: Mapping[str, Any]) -> None:
 def _told(started: Started) -> list[str]:
     rollout = started.rollout
     candidates = ", ".join(rollout.candidates)
-    verb = "started" if rollout.revision == 1 else "changed"
+    verb = "changed" if rollout.revision > 1 else "started"
     return [
         f"{verb} {rollout.strategy} of {candidates} on route {rollout.route} (rollout {rollout.id}, baseline {rollout.baseline})",
         *started.inferred,

@@ -54,7 +54,8 @@ def catalog(control: "Double") -> "Double":
     control.answers("GET", "/v1/backends", page(backend("fraud-v6"), backend("fraud-v7")))
     control.answers("GET", "/v1/rollouts", page(rollout()))
     inferred = ["route 'fraud', because it is the only one"]
-    control.answers("POST", "/v1/rollouts", {"rollout": rollout(), "inferred": inferred, "convergence": LIVE}, status=201)
+    started = {"rollout": rollout(revision=1), "inferred": inferred, "convergence": LIVE}
+    control.answers("POST", "/v1/rollouts", started, status=201)
     return control
 
 
@@ -72,6 +73,12 @@ def test_a_canary_asks_for_basis_points_and_leaves_inferring_to_the_control_plan
         "started canary of fraud-v7 on route fraud (rollout 7, baseline fraud-v6) · route 'fraud', because it is the only one"
         " · table 12 live on 1 of 1 workers after 4.2 ms · next: modelctl status fraud -w\n"
     )
+
+
+def test_a_canary_that_is_open_already_is_said_to_be_changed(catalog: "Double", modelctl: "Run") -> None:
+    catalog.answers("POST", "/v1/rollouts", {"rollout": rollout(revision=2), "inferred": [], "convergence": LIVE}, status=201)
+    ran = modelctl("canary", "--percent", "20")
+    assert ran.out.startswith("changed canary of fraud-v7 on route fraud (rollout 7")
 
 
 @pytest.mark.parametrize(
