@@ -142,7 +142,7 @@ def test_names_are_found_on_every_page(catalog: "Double", modelctl: "Run") -> No
 
 def test_with_json_the_output_is_the_object_of_the_api_and_nothing_else(catalog: "Double", modelctl: "Run") -> None:
     ran = modelctl("canary", "--percent", "5", "-o", "json")
-    assert ran.json["rollout"] == rollout()
+    assert ran.json["rollout"] == rollout(revision=1)
     assert ran.json["convergence"] == LIVE
     assert modelctl("canary", "--percent", "5", "-o", "name").out == "7\n"
     assert '"version": 12' in modelctl("canary", "--percent", "5", "-o", "yaml").out
