@@ -25,7 +25,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.peers
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) modelctl/router/*.so *.so .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
 $(READY): $(INSTALLED) $(wildcard modelctl/router/*.py)
 	$(BIN)/python hatch_build.py
