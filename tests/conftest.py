@@ -1,10 +1,12 @@
 """Databases for the tests: files of SQLite, and one PostgreSQL server per test process, emptied for each test."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
@@ -20,6 +22,10 @@ with warnings.catch_warnings():
 _FAST = ("ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET full_page_writes = off", "SELECT pg_reload_conf()")
 _ALONE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
+
+# Laws are about values, not about speed: a busy machine fails no test. On CI the examples are the same in every run.
+settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
+settings.load_profile("laws")
 
 _ROUTER = Path(__file__).resolve().parent.parent / "modelctl" / "router"
 
