@@ -75,7 +75,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     response_timeout_ms: int = 60_000
     pool_idle_ms: int = 4_000
     max_inflight: int = 256
-    max_pending: int = 128
+    max_pending: int = 1_024
 
     def __post_init__(self) -> None:
         checked_name(self.name, "backend")

@@ -28,6 +28,14 @@ class Limit(NamedTuple):
     pending_bytes: int
 
 
+class Waiting(NamedTuple):
+    """A leg without room yet, the bytes it holds, and since when it waits (the clock's seconds)."""
+
+    leg: Leg
+    size: int
+    since: float
+
+
 class Pool:
     """The connections to one endpoint. `busy` counts the legs that have or wait for one."""
 
@@ -125,7 +133,7 @@ class Target:
         self.retired = False
         self.pools = [Pool(self, parse_endpoint(url)) for url in backend.endpoints]
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: deque[tuple[Leg, int]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
         self._inflight = 0
 
@@ -138,16 +146,16 @@ class Target:
             return True
         if len(self._waiting) >= self.limit.pending or self._waiting_bytes + size > self.limit.pending_bytes:
             return False
-        self._waiting.append((leg, size))
+        self._waiting.append(Waiting(leg, size, self.clock.now))
         self._waiting_bytes += size
         return True
 
     def forget(self, leg: Leg) -> None:
         """A waiting leg gave up."""
         for waiting in self._waiting:
-            if waiting[0] is leg:
+            if waiting.leg is leg:
                 self._waiting.remove(waiting)
-                self._waiting_bytes -= waiting[1]
+                self._waiting_bytes -= waiting.size
                 return
 
     def _pick(self) -> Pool:
@@ -168,9 +176,9 @@ class Target:
         if not self._waiting:
             self._inflight -= 1
             return
-        leg, size = self._waiting.popleft()
-        self._waiting_bytes -= size
-        self._pick().take(leg)
+        waiting = self._waiting.popleft()
+        self._waiting_bytes -= waiting.size
+        self._pick().take(waiting.leg)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` and keep it: a connection attempt belongs to its backend."""
@@ -179,7 +187,11 @@ class Target:
         task.add_done_callback(self._tasks.discard)
 
     def sweep(self, now: float) -> None:
-        """Once per tick: deadlines and idle connections."""
+        """Once per tick: deadlines and idle connections. Nothing waits for room longer than it may wait for an answer."""
+        while self._waiting and self._waiting[0].since < now - self.timeouts[0]:
+            waiting = self._waiting.popleft()
+            self._waiting_bytes -= waiting.size
+            waiting.leg.on_broken(evidence.OVERLOAD)
         for pool in self.pools:
             pool.sweep(now, now - self.backend.pool_idle_ms / 1000)
 

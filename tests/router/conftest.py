@@ -50,6 +50,7 @@ def _backends(old: ModelServer, new: ModelServer, closed_port: int) -> tuple[Bac
         Backend(name="dead", endpoints=(f"http://127.0.0.1:{closed_port}",)),
         Backend(name="half-dead", endpoints=(f"http://127.0.0.1:{closed_port}", old.url)),
         Backend(name="narrow", endpoints=(old.url,), max_inflight=1, max_pending=1),
+        Backend(name="queued", endpoints=(old.url,), max_inflight=1, max_pending=5, response_timeout_ms=300),
         Backend(name="impatient-new", endpoints=(new.url,), response_timeout_ms=300),
     )
 
@@ -64,6 +65,7 @@ def _routes() -> tuple[Route, ...]:
         Route(name="dead", path="/dead", arms=(baseline("dead"),)),
         Route(name="half-dead", path="/half-dead", arms=(baseline("half-dead"),)),
         Route(name="narrow", path="/narrow", arms=(baseline("narrow"),)),
+        Route(name="queued", path="/queued", arms=(baseline("queued"),)),
         Route(name="quiet", path="/quiet", arms=whole, capture=Capture(arm_header=False)),
         Route(name="small", path="/small", arms=(baseline("old"), candidate("new", shown=10_000)), capture=small),
         Route(name="shown", path="/shown", arms=(baseline("old"), candidate("new", shown=10_000)), rollout=7, stage=9),

@@ -160,6 +160,19 @@ def test_more_requests_than_a_server_may_have_in_flight_and_waiting_are_refused(
     assert router.ask(get("/narrow/4")).status == 200
 
 
+def test_a_request_waits_for_room_no_longer_than_for_an_answer(router: RouterProcess, old: ModelServer) -> None:
+    go = threading.Event()
+    old.on("/queued", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndo", wait(go), b"ne")
+    with _asks(router, "/queued/1") as first:
+        assert eventually(lambda: len(old.arrivals) == 1)
+        refused = router.ask(get("/queued/2"))
+        explained(refused, Refusal.OVERLOAD)
+        assert 0.15 <= refused.seconds < 1.0  # the clock of deadlines ticks ten times a second
+        go.set()
+        assert first.read().body == b"done"
+    assert router.ask(get("/queued/3")).status == 200
+
+
 def test_a_waiting_client_that_leaves_makes_room(router: RouterProcess, old: ModelServer) -> None:
     go = threading.Event()
     old.on("/narrow", wait(go), ok(b"done"))
