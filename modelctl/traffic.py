@@ -123,7 +123,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     answers: int = 0
     shown: int = 0
-    max_inflight: int = 64
+    max_inflight: int = 256
 
     def __post_init__(self) -> None:
         for field in ("answers", "shown"):

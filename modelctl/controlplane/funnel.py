@@ -47,7 +47,8 @@ def _losses(stages: dict[str, int], skipped: dict[str, int]) -> tuple[Loss, ...]
     found = [
         Loss("sampled", stages["eligible"] - stages["sampled"], "not drawn: the candidate is shown a share of the requests"),
         *(Loss("sent", n, _WHY.get(fate, fate)) for fate, n in skipped.items()),
-        Loss("answered", stages["sent"] - stages["answered"], "no complete answer of the candidate: counted as its failure"),
+        Loss("answered", stages["paired"] - stages["answered"], "no complete answer of the candidate: counted as its failure"),
+        Loss("answered", stages["sent"] - stages["paired"], "still under way, or cut off when their router or client ended"),
         Loss("parsed", stages["answered"] - stages["parsed"], "no prediction could be read in one of the two answers"),
     ]
     return tuple(loss for loss in found if loss.n > 0)

@@ -25,7 +25,7 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     percent_bp: int
     steps_bp: tuple[int, ...] = ()
     shadow_bp: int = 0
-    max_inflight: int = 64
+    max_inflight: int = 256
 
     def __post_init__(self) -> None:
         for share in self.rungs:
@@ -47,7 +47,7 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`percent_bp` of the requests is shown to every candidate, at most `max_inflight` at once to each."""
 
     percent_bp: int = ALL
-    max_inflight: int = 64
+    max_inflight: int = 256
 
     def __post_init__(self) -> None:
         _check_share("percent_bp", self.percent_bp, low=1)

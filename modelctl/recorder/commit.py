@@ -135,7 +135,7 @@ def _sums(readings: Iterable[Reading], pivots: dict[Pivot, float]) -> list[Row]:
 
 def _after(progress: Progress, batch: Batch, *, prepared: Prepared) -> Progress:
     tally = batch.tally
-    return progress._replace(
+    moved = progress._replace(
         position=batch.end,
         offered=tally.offered if tally else progress.offered,
         accepted=tally.accepted if tally else progress.accepted,
@@ -145,6 +145,9 @@ def _after(progress: Progress, batch: Batch, *, prepared: Prepared) -> Progress:
         duplicate=progress.duplicate + prepared.duplicates,
         corrupt_bytes=progress.corrupt_bytes + batch.corrupt_bytes,
     )
+    # A position behind the newest tally: the records in between were accepted too, so the laws hold at every position.
+    further = max(0, moved.committed + moved.quarantined + moved.duplicate - moved.accepted)
+    return moved._replace(offered=moved.offered + further, accepted=moved.accepted + further)
 
 
 def _move(connection: Connection, before: Progress, *, after: Progress, at: int) -> None:

@@ -12,7 +12,7 @@ PREVIEW_PREFIX = b"/-/preview/"
 _OWN_PREFIX = b"/-/"
 _MAX_FOUND = 4_096
 _MAX_REMEMBERED = 512  # bytes of one target: what is remembered is bounded
-SHADOW_PENDING = 1_024
+SHADOW_PENDING = 2_048
 SHADOW_PENDING_BYTES = 32 * 1024 * 1024
 
 

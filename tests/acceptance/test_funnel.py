@@ -10,7 +10,7 @@ from tests.acceptance.load import Ask, Load, Reply, failures, wrong
 from tests.acceptance.program import Program, free_port, running, until
 from tests.acceptance.scene import add_backends, add_route
 
-REQUESTS = 4_000  # more than two workers let wait for a candidate that takes one at a time
+REQUESTS = 6_000  # more than two workers let wait for a candidate that takes one at a time
 
 
 @pytest.fixture(scope="module")

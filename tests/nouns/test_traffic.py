@@ -31,7 +31,7 @@ def backend(**changed: Any) -> Backend:  # noqa: ANN401 - a wrong value of any t
     return Backend(**{"name": "fraud-v6", "endpoints": ("http://127.0.0.1:8001",), **changed})
 
 
-def arm(name: str, *, answers: int = 0, shown: int = 0, role: Role = Role.CANDIDATE, max_inflight: int = 64) -> Arm:
+def arm(name: str, *, answers: int = 0, shown: int = 0, role: Role = Role.CANDIDATE, max_inflight: int = 256) -> Arm:
     return Arm(backend=name, role=role, answers=answers, shown=shown, max_inflight=max_inflight)
 
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from modelctl.router.table import SHADOW_PENDING
 from tests.router.model_server import ModelServer, Step, close, pause, reset, until_left, wait
 from tests.router.process import RouterProcess, eventually
 from tests.router.wire import Client, get, ok, ok_chunked, post, post_chunked
@@ -139,14 +140,14 @@ def test_shadows_beyond_their_limit_wait_and_beyond_that_are_skipped_for_that_re
     go = threading.Event()
     new.on("/shown-narrow", wait(go), ok())
     with router.client() as client:
-        for number in range(1_030):
+        for number in range(SHADOW_PENDING + 6):
             assert client.ask(get("/shown-narrow", f"X-Request-Id: narrow-{number}")).status == 200
     assert len(new.got("/shown-narrow", 1)) == 1
-    fates = [router.served(f"narrow-{number}").shown for number in (0, 1, 1_024, 1_025, 1_029)]
+    fates = [router.served(f"narrow-{number}").shown for number in (0, 1, SHADOW_PENDING, SHADOW_PENDING + 1, SHADOW_PENDING + 5)]
     assert fates == [(("new", "sent"),)] * 3 + [(("new", "inflight"),)] * 2
     go.set()
-    assert eventually(lambda: len(new.arrivals) == 1_025)
-    assert len(router.compared("narrow-1024")) == 1
+    assert eventually(lambda: len(new.arrivals) == SHADOW_PENDING + 1)
+    assert len(router.compared(f"narrow-{SHADOW_PENDING}")) == 1
 
 
 def test_a_client_that_leaves_takes_its_shadow_along_and_makes_no_pair(
