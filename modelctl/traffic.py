@@ -71,7 +71,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "json"
     prediction: str = ""
     prediction_type: PredictionType = PredictionType.AUTO
-    connect_timeout_ms: int = 1_000
+    connect_timeout_ms: int = 2_000
     response_timeout_ms: int = 60_000
     pool_idle_ms: int = 4_000
     max_inflight: int = 256

@@ -18,6 +18,7 @@ from modelctl.router.upstream import Leg, Upstream
 from modelctl.traffic import Backend
 
 STREAM_IDLE = 300.0
+MAX_DIALS = 4
 
 
 class Limit(NamedTuple):
@@ -36,10 +37,21 @@ class Waiting(NamedTuple):
     since: float
 
 
-class Pool:
-    """The connections to one endpoint. `busy` counts the legs that have or wait for one."""
+class Want(NamedTuple):
+    """A leg that wants a connection, its place among all that ever did, and the pools that could not give it one."""
 
-    __slots__ = ("_live", "_target", "_tls", "busy", "endpoint", "idle")
+    leg: Leg
+    order: int
+    tried: tuple["Pool", ...]
+
+
+class Pool:
+    """The connections to one endpoint. `busy` counts the legs that have or want one.
+
+    At most MAX_DIALS connections are being opened at a time: a burst of requests must not overflow the accept queue of a small
+    model server (5 in Python's http.server), which would cost each the second after which a lost SYN is sent again. A leg that
+    wants a connection takes the first one that is opened or becomes free.
+    """
 
     def __init__(self, target: "Target", endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -47,19 +59,30 @@ class Pool:
         self.idle: list[Upstream] = []
         self._target = target
         self._live: set[Upstream] = set()
+        self._wants: deque[Want] = deque()
+        self._order = 0
+        self._dials = 0
         self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
 
     def take(self, leg: Leg, tried: tuple["Pool", ...] = ()) -> None:
-        """Start `leg` on an idle connection, or on a new one as soon as it is there. `tried` could not be connected to."""
+        """Start `leg` on an idle connection, or as soon as there is one. `tried` could not be connected to."""
         self.busy += 1
         while self.idle:
             upstream = self.idle.pop()
             if not upstream.closing:
                 upstream.start(leg)
                 return
-        self._target.spawn(self._connect(leg, tried))
+        self._wants.append(Want(leg, self._order, tried))
+        self._order += 1
+        self._dial_more()
 
-    async def _connect(self, leg: Leg, tried: tuple["Pool", ...]) -> None:
+    def _dial_more(self) -> None:
+        while self._dials < MAX_DIALS and self._dials < len(self._wants):
+            self._dials += 1
+            self._target.spawn(self._dial(self._order))
+
+    async def _dial(self, before: int) -> None:
+        """Open a connection. When that fails, everybody who waited when it began (order below `before`) has waited long enough."""
         loop = asyncio.get_running_loop()
         target = self._target
         try:
@@ -71,19 +94,37 @@ class Pool:
                     ssl=self._tls,
                 )
         except (OSError, TimeoutError):
-            self._give_up(leg, tried)
-            return
-        upstream = cast("Upstream", protocol)
-        if upstream.closing:
-            self._give_up(leg, tried)
-            return
-        self._live.add(upstream)
-        upstream.start(leg)
+            upstream = None
+        else:
+            upstream = cast("Upstream", protocol)
+        self._dials -= 1
+        if upstream is None or upstream.closing:
+            self._fail(before)
+        else:
+            self._live.add(upstream)
+            self._offer(upstream)
+        self._dial_more()
+
+    def _offer(self, upstream: Upstream) -> None:
+        """The connection is free: the first who wants one has it."""
+        if self._wants:
+            upstream.start(self._wants.popleft().leg)
+        elif self._target.retired:
+            upstream.close()
+        else:
+            upstream.idle_since = self._target.clock.now
+            self.idle.append(upstream)
+
+    def _fail(self, before: int) -> None:
+        late: list[Want] = []
+        while self._wants and self._wants[0].order < before:
+            late.append(self._wants.popleft())
+        for want in late:
+            self._give_up(want.leg, (*want.tried, self))
 
     def _give_up(self, leg: Leg, tried: tuple["Pool", ...]) -> None:
         """Nothing was sent, so another endpoint may have it, whatever the method (RFC 9110 9.2.2)."""
         self.busy -= 1
-        tried = (*tried, self)
         other = self._target.other_than(tried)
         if other is not None:
             other.take(leg, tried)
@@ -91,16 +132,25 @@ class Pool:
         self._target.on_done()
         leg.on_broken(evidence.CONNECT)
 
+    def forget(self, leg: Leg) -> bool:
+        """Whether `leg` wanted a connection; it does not any more."""
+        for want in self._wants:
+            if want.leg is leg:
+                self._wants.remove(want)
+                self.busy -= 1
+                return True
+        return False
+
     def on_free(self, upstream: Upstream, *, reusable: bool) -> None:
         """Part of Owner: the leg is over."""
         self.busy -= 1
-        target = self._target
-        if reusable and not target.retired:
-            upstream.idle_since = target.clock.now
-            self.idle.append(upstream)
+        if reusable:
+            self._offer(upstream)
         else:
             upstream.close()
-        target.on_done()
+            if self._wants:
+                self._dial_more()
+        self._target.on_done()
 
     def on_lost(self, upstream: Upstream) -> None:
         """Part of Owner: never offer it again."""
@@ -151,12 +201,14 @@ class Target:
         return True
 
     def forget(self, leg: Leg) -> None:
-        """A waiting leg gave up."""
+        """A leg that waits, for room or for a connection, gave up. One that does neither is not known here."""
         for waiting in self._waiting:
             if waiting.leg is leg:
                 self._waiting.remove(waiting)
                 self._waiting_bytes -= waiting.size
                 return
+        if any(pool.forget(leg) for pool in self.pools):
+            self.on_done()
 
     def _pick(self) -> Pool:
         """The less busy of two endpoints drawn by chance (Mitzenmacher 2001)."""
