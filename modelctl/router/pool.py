@@ -48,9 +48,9 @@ class Want(NamedTuple):
 class Pool:
     """The connections to one endpoint. `busy` counts the legs that have or want one.
 
-    At most MAX_DIALS connections are being opened at a time: a burst of requests must not overflow the accept queue of a small
-    model server (5 in Python's http.server), which would cost each the second after which a lost SYN is sent again. A leg that
-    wants a connection takes the first one that is opened or becomes free.
+    A leg that wants a connection takes the first one that is opened or becomes free, so nobody is bound to a handshake that does
+    not come off: the accept queue of a small model server is short (5 in Python's http.server), and a SYN it drops is sent again
+    after a second. At most MAX_DIALS connections are being opened at a time.
     """
 
     def __init__(self, target: "Target", endpoint: Endpoint) -> None:
