@@ -195,7 +195,8 @@ def _url(listener: socket.socket) -> str:
 
 
 def _plan(part: str, *arguments: str, sockets: tuple[int, ...] = ()) -> Plan:
-    return Plan(part, (sys.executable, "-m", f"modelctl.{part}", *arguments), sockets)
+    # -P: a file of the user's that is called random.py must not take the place of Python's.
+    return Plan(part, (sys.executable, "-P", "-m", f"modelctl.{part}", *arguments), sockets)
 
 
 def plans_for(settings: Settings, *, clients: socket.socket, control: socket.socket | None, control_url: str) -> list[Plan]:

@@ -27,7 +27,7 @@ def current(*, database: Database = None, data_dir: DataDir = None) -> None:
 
 def _run_schema(verb: str, *, database: str | None, data_dir: str | None) -> None:
     url = read_settings(os.environ, {"database": database, "data_dir": data_dir}).database_url
-    command = [sys.executable, "-m", "modelctl.store.schema", verb, "--database", url]
+    command = [sys.executable, "-P", "-m", "modelctl.store.schema", verb, "--database", url]
     code = subprocess.run(command, check=False).returncode  # noqa: S603 - this program's own module
     if code:
         raise typer.Exit(code if code > 0 else 1)

@@ -80,7 +80,7 @@ def controlplane(*, control: Control = None, data_dir: DataDir = None, database:
 def become(module: str, options: Mapping[str, str | None], *, arguments: list[str] | None = None) -> NoReturn:
     """Replaces this program by `python -m module`. Raises InvalidSettings first when a setting is wrong."""
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, "-m", module, *(arguments or [])], environment_for(options))  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *(arguments or [])], environment_for(options))  # noqa: S606
 
 
 def environment_for(options: Mapping[str, str | None]) -> dict[str, str]:

@@ -35,7 +35,7 @@ def program(*arguments: str, log: Path, **environment: str) -> Iterator[subproce
     root = str(Path(package.__file__).parents[1])
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "modelctl", *arguments],
+            [sys.executable, "-P", "-m", "modelctl", *arguments],
             env={**clean, "PYTHONPATH": root, **environment},
             cwd=log.parent,
             stdout=out,
@@ -104,6 +104,16 @@ def test_a_control_plane_alone_keeps_its_rules_and_says_that_no_router_listens(
         assert [event["action"] for event in history[:2]] == ["rollback", "start"]
         assert modelctl("route", "remove", "fraud", "--yes").code == 0
         assert modelctl("backend", "remove", "fraud-v7", "--yes").code == 0
+
+
+def test_files_in_the_working_directory_do_not_take_the_place_of_pythons_own(tmp_path: Path) -> None:
+    for name in ("random", "queue", "statistics", "modelctl"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user was imported')")
+    log = tmp_path / "log"
+    control = f"127.0.0.1:{free_port()}"
+    with program("serve", "--listen", f"127.0.0.1:{free_port()}", "--control", control, log=log) as process:
+        wait_until(lambda: answers(f"http://{control}/readyz"), process, log=log)
+    assert "a file of the user" not in log.read_text()
 
 
 def test_serve_runs_everything_and_a_promotion_is_live_on_its_router_at_once(
