@@ -63,6 +63,8 @@ def check(url: str) -> None:
     if found != head():
         state = f"has the schema {found}" if found else "has no schema yet"
         remedy = f"run `modelctl db upgrade --database {shown(url)}`"
+        if url.startswith("sqlite"):
+            remedy = f"the control plane brings it there when it starts; without one, {remedy}"
         raise SchemaOutdated(f"the database {state} and this program needs {head()}: {remedy}")
 
 
