@@ -1,6 +1,6 @@
 """Compiles the router's hot path with mypyc, for wheels and for editable installs alike.
 
-The same files run uncompiled: without a C compiler the build goes on, says so, and the router costs about a third more.
+The same files run uncompiled: without a C compiler the build goes on, says so, and the router costs about 40 % more.
 `python hatch_build.py` compiles in place, as `make` does when a source is newer than its build.
 """
 

@@ -54,7 +54,7 @@ class Client(Protocol):
         """The answer is complete."""
 
     def pause_upload(self) -> None:
-        """Read no more of the request for now."""
+        """Stop reading the request until it can be passed on."""
 
     def resume_upload(self) -> None:
         """Read on."""

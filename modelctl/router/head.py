@@ -35,7 +35,6 @@ class RequestHead:
     encoding = b""
     forwarded: list[bytes] | None = None
     hops = 0
-    size = 0
     last = False
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Why a connection is not read for now. It is read again when the last reason is gone."""
+"""Why a connection is not read. It is read again when the last reason is gone."""
 
 import asyncio
 

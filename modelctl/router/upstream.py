@@ -44,7 +44,7 @@ class Leg(Protocol):
         """There will be no complete answer; `failure` is one of evidence's."""
 
     def pause(self) -> None:
-        """The connection cannot take more of the request for now."""
+        """The connection cannot take more of the request until `resume`."""
 
     def resume(self) -> None:
         """The connection takes more of the request again."""
