@@ -22,16 +22,22 @@ _METADATA = ip_address("fd00:ec2::254")
 _EMBEDDING = tuple(
     (ip_network(net), bits) for net, bits in (("::ffff:0:0/96", 0), ("::/96", 0), ("2002::/16", 80), ("64:ff9b::/96", 0))
 )
-_DEFAULT_PORT = {"http": 80, "https": 443}
+_DEFAULT_PORT = {"http": 80, "https": 443, "unix": 80}
+_SOCKET = re.compile(r"unix:(/[A-Za-z0-9._@+/-]{1,100})")
 
 
 class Endpoint(NamedTuple):
-    """One address of a backend. `path` is "" or starts with "/" and never ends with one; it replaces the route's prefix."""
+    """One address of a backend. `path` is "" or starts with "/" and never ends with one; it replaces the route's prefix.
+
+    `socket` is the path of a Unix socket, or "". An endpoint with one has the scheme `unix`, speaks plain HTTP, and its host and
+    port only fill the Host field.
+    """
 
     scheme: str
     host: str
     port: int
     path: str
+    socket: str = ""
 
     @property
     def authority(self) -> str:
@@ -40,23 +46,34 @@ class Endpoint(NamedTuple):
         return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
+        if self.socket:
+            return f"unix:{self.socket}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
 
 def parse_endpoint(url: str) -> Endpoint:
     """The endpoint that `url` names. Raises InvalidInput; the message repeats nothing that could be a credential."""
+    if url.startswith("unix:"):
+        return _socket_endpoint(url)
     parts, port = _split(url)
     if "@" in parts.netloc:
         raise InvalidInput("an endpoint must not carry a user name or password: remove what stands before the @")
-    if parts.scheme not in _DEFAULT_PORT or not parts.netloc:
-        raise InvalidInput("an endpoint starts with http:// or https:// and a host, such as http://127.0.0.1:8001")
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise InvalidInput("an endpoint starts with http:// or https:// and a host, such as http://127.0.0.1:8001, or unix:/PATH")
     if "?" in url or "#" in url:
         raise InvalidInput("an endpoint has no query and no fragment: remove what stands behind ? or #")
     if _DISPUTED.search(parts.path):
         raise InvalidInput("the path of an endpoint may hold no '//', backslashes or dot segments, in no spelling")
     host = _checked_host(parts.hostname or "")
     return Endpoint(parts.scheme, host, _DEFAULT_PORT[parts.scheme] if port is None else port, parts.path.rstrip("/"))
+
+
+def _socket_endpoint(url: str) -> Endpoint:
+    match = _SOCKET.fullmatch(url)
+    if match is None or _DISPUTED.search(match[1]) or match[1].endswith("/"):
+        raise InvalidInput("an endpoint on a Unix socket is unix: and the socket's absolute path, such as unix:/run/model.sock")
+    return Endpoint("unix", "localhost", 80, "", match[1])
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:

@@ -49,6 +49,7 @@ SENT = "sent"  # it was
 TOO_LARGE = "too-large"  # its body is larger than the route's `shadow_bytes`
 INFLIGHT = "inflight"  # the arm's limit of shown requests in flight and waiting was reached
 ABORTED = "aborted"  # the request never became complete
+SHED = "shed"  # the router was short of memory or time: copies go first
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -66,7 +67,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     """What one backend answered. `status` is 0 when no response head arrived; `failure` is "" for a complete response.
 
     Times are microseconds: from the moment the router had the request's head, and for a shown request from the moment it was
-    sent. `first_byte` is 0 when none came.
+    sent. `first_byte` is 0 when none came, and `first_event` when it was no event stream or held no whole event.
     `body` is a prefix of `size` bytes, as they were on the wire (still encoded).
     """
 
@@ -79,6 +80,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     encoding: bytes
     body: bytes
     size: int
+    first_event: int = 0
 
 
 class Context(msgspec.Struct, frozen=True, array_like=True):
@@ -98,7 +100,10 @@ class Context(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Served(msgspec.Struct, frozen=True, array_like=True, tag="s"):
-    """`id` is a UUIDv7, unique per request; `at` its Unix time in microseconds. `shown` pairs each arm with its fate."""
+    """`id` is a UUIDv7, unique per request; `at` its Unix time in microseconds. `shown` pairs each arm with its fate.
+
+    `attempts` is how often the request was sent to the answering arm: more than once when it was repeated.
+    """
 
     id: bytes
     request_id: bytes
@@ -107,6 +112,7 @@ class Served(msgspec.Struct, frozen=True, array_like=True, tag="s"):
     request: Request
     answer: Answer
     shown: tuple[tuple[str, str], ...] = ()
+    attempts: int = 1
 
 
 class Compared(msgspec.Struct, frozen=True, array_like=True, tag="c"):

@@ -21,6 +21,7 @@ import msgspec
 
 from modelctl.endpoint import parse_endpoint
 from modelctl.errors import InvalidInput, InvalidTable
+from modelctl.policy import Admission, Breaker, Ejection, Health, Retries, Tls
 
 ALL = 10_000
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
@@ -42,6 +43,7 @@ class Reason(StrEnum):
     ONLY = "only"  # no split: one arm answers everything
     SPLIT = "split"  # the hash of the unit
     PREVIEW = "preview"  # the client asked for this arm at its preview address
+    FALLBACK = "fallback"  # a candidate's breaker is open: the baseline answered for it
 
 
 class PredictionType(StrEnum):
@@ -63,8 +65,19 @@ def checked_name(name: str, noun: str) -> str:
     return name
 
 
+class HostSent(StrEnum):
+    """The Host field a backend gets."""
+
+    CLIENT = "client"  # the client's
+    ENDPOINT = "endpoint"  # the endpoint's own host and port
+
+
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
-    """A model server the router can send requests to. Times are milliseconds."""
+    """A model server the router can send requests to. Times are milliseconds.
+
+    `idempotent` says that asking twice does no harm, whatever the method. `slow_start_ms` is how long an endpoint that comes (back)
+    takes to get its whole share.
+    """
 
     name: str
     endpoints: tuple[str, ...]
@@ -76,6 +89,13 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     pool_idle_ms: int = 4_000
     max_inflight: int = 256
     max_pending: int = 1_024
+    slow_start_ms: int = 10_000
+    host: HostSent = HostSent.CLIENT
+    idempotent: bool = False
+    tls: Tls = msgspec.field(default_factory=Tls)
+    health: Health | None = None
+    ejection: Ejection | None = msgspec.field(default_factory=Ejection)
+    retries: Retries | None = None
 
     def __post_init__(self) -> None:
         checked_name(self.name, "backend")
@@ -96,6 +116,7 @@ _BACKEND_LIMITS = (
     ("pool_idle_ms", 0, 600_000),
     ("max_inflight", 1, 100_000),
     ("max_pending", 0, 100_000),
+    ("slow_start_ms", 0, 600_000),
 )
 
 
@@ -150,6 +171,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     stage: int = 0
     preview: str = ""
     capture: Capture = msgspec.field(default_factory=Capture)
+    admission: Admission = msgspec.field(default_factory=Admission)
+    breaker: Breaker | None = None
 
     def __post_init__(self) -> None:
         check_address(self.name, path=self.path, host=self.host)

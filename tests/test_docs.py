@@ -8,6 +8,7 @@ import msgspec
 from modelctl.cli.exits import Exit
 from modelctl.router.refusal import Refusal
 from modelctl.router.table import SHADOW_PENDING, SHADOW_PENDING_BYTES
+from modelctl.policy import Admission, Breaker, Ejection, Health, RateLimit, Retries
 from modelctl.settings import PREFIX, Address, Settings
 from modelctl.traffic import Arm, Backend, Capture, Role
 
@@ -44,11 +45,17 @@ def test_every_exit_code_is_documented() -> None:
 
 def test_limits_of_backends_and_routes_are_documented_with_their_defaults() -> None:
     documented = {row[0].strip("`"): int(row[1]) for row in rows("behavior.md", "Limits and defaults")}
-    fields = (*msgspec.structs.fields(Backend), *msgspec.structs.fields(Capture))
-    coded = {
-        field.name: field.default for field in fields if isinstance(field.default, int) and not isinstance(field.default, bool)
-    }
+    coded = limits("", Backend) | limits("", Capture) | limits("health.", Health) | limits("ejection.", Ejection)
+    coded |= (
+        limits("retries.", Retries) | limits("breaker.", Breaker) | limits("admission.", Admission) | limits("rate.", RateLimit)
+    )
     assert documented == coded
+
+
+def limits(prefix: str, noun: type[msgspec.Struct]) -> dict[str, int]:
+    """Its whole numbers with a default."""
+    fields = msgspec.structs.fields(noun)
+    return {f"{prefix}{field.name}": field.default for field in fields if type(field.default) is int}
 
 
 def test_the_limits_of_shadows_are_documented() -> None:

@@ -116,7 +116,7 @@ def test_what_is_no_url_of_visible_ascii_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("file:///etc/passwd", "gopher://model/", "ftp://model/", "unix:/run/model.sock", "javascript:alert(1)", "httpx://model"),
+        *("file:///etc/passwd", "gopher://model/", "ftp://model/", "unixx:/run/model.sock", "javascript:alert(1)", "httpx://model"),
         *("", "model", "model:8001", "127.0.0.1:8001", "//model/", "http:", "http:/model", "http:///path", "https://"),
     ],
 )
@@ -207,3 +207,16 @@ def test_every_ipv6_address_is_written_in_its_canonical_form(address: IPv4Addres
         return
     assert short.host == str(address)
     assert short == parse_endpoint(f"http://[{address}]:{port}")
+
+
+def test_a_unix_socket_is_an_endpoint() -> None:
+    endpoint = parse_endpoint("unix:/run/model.sock")
+    assert (endpoint.socket, endpoint.authority, str(endpoint)) == ("/run/model.sock", "localhost", "unix:/run/model.sock")
+
+
+@pytest.mark.parametrize(
+    "url", ["unix:", "unix:model.sock", "unix:/", "unix:/run/../model.sock", "unix://host/x", "unix:/run/ m", "unix:/run/"]
+)
+def test_a_unix_socket_needs_a_plain_absolute_path(url: str) -> None:
+    with pytest.raises(InvalidInput, match="a Unix socket is unix:"):
+        parse_endpoint(url)

@@ -176,11 +176,14 @@ def test_the_wire_form_does_not_change() -> None:
         1_700_000_000_000_000,
         ["fraud", 7, 3, 42, "baseline", "split", 9_500, b"user-1"],
         [b"POST", b"/p", b"application/json", b"", b"{}", 2],
-        ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3],
+        ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3, 0],
         [["b", "sent"]],
+        1,
     ]
     assert frame(record) == framed(msgspec.msgpack.encode(wire))
     assert frame(Compared(record, answer)) == framed(msgspec.msgpack.encode(["c", wire, wire[6]]))
+    older = [*wire[:6], ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3], wire[7]]
+    assert decode(msgspec.msgpack.encode(older)) == record
 
 
 def newer(record: msgspec.Struct, later: list[object]) -> list[object]:
