@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from modelctl.cli.exits import Exit
+from modelctl.policy import Admission, Breaker, Ejection, Health, RateLimit, Retries
 from modelctl.router.refusal import Refusal
 from modelctl.router.table import SHADOW_PENDING, SHADOW_PENDING_BYTES
-from modelctl.policy import Admission, Breaker, Ejection, Health, RateLimit, Retries
 from modelctl.settings import PREFIX, Address, Settings
 from modelctl.traffic import Arm, Backend, Capture, Role
 
