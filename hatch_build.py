@@ -23,6 +23,8 @@ MODULES = [
         "clock",
         "hold",
         "head",
+        "answer_head",
+        "intake",
         "origin",
         "guard",
         "upstream",

@@ -10,12 +10,10 @@ import struct
 from collections import deque
 from typing import cast
 
-import httptools
-
 from modelctl.router.exchange import Exchange
-from modelctl.router.guard import check_head, check_limits
-from modelctl.router.head import REQUEST_RULES, RequestHead
+from modelctl.router.head import RequestHead
 from modelctl.router.hold import QUEUE, UPLOAD, Hold
+from modelctl.router.intake import Intake
 from modelctl.router.origin import Origin
 from modelctl.router.process import Process
 from modelctl.router.refusal import Refusal, refusal_answer
@@ -24,7 +22,6 @@ from modelctl.router.upstream import HIGH_WATER
 _LINGER = 2.0
 _DRAIN_IDLE = 0.5  # seconds an idle client keeps its connection while the router drains
 _HALF_CLOSED = 0.7  # seconds a client may wait for an answer after it has said that it sends no more
-_CHUNK_OVERHEAD = 16  # bytes of chunk framing a body may have per byte of its own; one-byte chunks need 5
 _RESET = struct.pack("ii", 1, 0)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
@@ -41,12 +38,8 @@ class ClientConnection:
     deadline = 0.0
     _origin: Origin
     _hold: Hold
-    _incoming: Exchange | None = None
-    _in_head = False
-    _head_bytes = 0  # of the head that is arriving, in earlier reads
-    _before_head = 0
-    _read = 0  # bytes of this read
     _close_after = False
+    _half_closed = False
     _closed = False
     _lingering = False
     _advancing = False
@@ -56,9 +49,9 @@ class ClientConnection:
         self._worker = worker
         self._clock = worker.clock
         self._settings = worker.settings
+        self._idle_timeout = worker.settings.idle_timeout
         self._queue: deque[Exchange] = deque()
-        self._head = RequestHead()
-        self._parser = httptools.HttpRequestParser(self)
+        self._intake = Intake(self, worker.settings, known=worker.known_heads)
 
     # -- life
 
@@ -84,18 +77,17 @@ class ClientConnection:
 
     def eof_received(self) -> bool:
         """It may wait for its answers (RFC 9112 9.6) or have left: a short while decides; an answer that has begun finds out."""
-        incomplete = self._incoming is not None and not self._incoming.complete
-        if self.active is None or incomplete or self._lingering:
+        incoming = self._intake.incoming
+        if self.active is None or (incoming is not None and not incoming.complete) or self._lingering:
             return False
-        last = self._queue[-1] if self._queue else self.active
-        last.head.last = True
+        self._half_closed = True
         self.deadline = self._clock.now + _HALF_CLOSED
         return True
 
     def drain(self) -> None:
         """Answer what was asked, then close. An idle client may just be sending: it has a moment to be told `Connection: close`."""
         self.draining = True
-        if self.active is None and not self._in_head:
+        if self.active is None and not self._intake.in_head:
             self.deadline = min(self.deadline, self._clock.now + _DRAIN_IDLE)
 
     def expired(self) -> None:
@@ -106,8 +98,8 @@ class ClientConnection:
         if self._hold.why:  # it is not read, so it cannot be late: it waits for a backend or for the answers before its own
             self.deadline = self._clock.now + self._settings.body_timeout
             return
-        incoming = self._incoming
-        if self._in_head or (incoming is not None and not incoming.complete):
+        incoming = self._intake.incoming
+        if self._intake.in_head or (incoming is not None and not incoming.complete):
             if self.active is not None and self.active.answered:
                 self.cut()
                 return
@@ -151,43 +143,17 @@ class ClientConnection:
     def data_received(self, data: bytes) -> None:
         if self._closed:
             return
-        in_head = self._in_head
-        self._read = len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # The request asked to change protocols and has no body: it is answered as plain HTTP, and what follows is the next one.
-            self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self.data_received(rest)
-                return
-        except httptools.HttpParserError:
-            self._on_bad_bytes()
-        if self._in_head:
-            self._on_partial_head(data, began=not in_head)
+        self._intake.feed(data)
         active = self.active
         if active is not None and active.begun:
             self._on_more(active, len(data))
         elif active is not None:
             self._begin(active)
 
-    def _on_partial_head(self, data: bytes, *, began: bool) -> None:
-        """A head that goes on has a limit; one of HTTP/0.9, whose first line names no version, has no more lines."""
-        self._head_bytes += len(data)
-        if began:
-            self._before_head = len(data)  # the read it began in may hold the end of the message before it
-        if self._head_bytes - self._before_head > self._settings.max_head_bytes:
-            self._refuse_incoming(Refusal.HEAD_TOO_LARGE)
-        elif data.endswith(b"\r\n") and self._head.target and self._parser.get_http_version() == "0.0":
-            self._refuse_incoming(Refusal.BAD_REQUEST)
-
     def _on_more(self, exchange: Exchange, size: int) -> None:
-        """A later read of a request that is being forwarded: chunk extensions and trailers cost too, and carry nothing."""
-        exchange.received += size
-        too_much = exchange.received > self._settings.max_head_bytes + _CHUNK_OVERHEAD * exchange.size
-        if too_much and not exchange.complete and not exchange.done:
-            self._spoil(exchange, Refusal.BAD_REQUEST)
+        """A later read of a request that is being forwarded."""
+        if not exchange.complete and self._intake.overspent(exchange, size) and not exchange.done:
+            self.on_spoiled(exchange, Refusal.BAD_REQUEST)
         else:
             exchange.more()
 
@@ -204,96 +170,32 @@ class ClientConnection:
         exchange.done = True
         self.refuse(refusal, exchange)
 
-    def _on_bad_bytes(self) -> None:
-        incoming = self._incoming
-        self._parser = httptools.HttpRequestParser(self)
-        if incoming is None or incoming.complete or self._in_head:
-            self._refuse_incoming(Refusal.BAD_REQUEST)
-        elif incoming is self.active and incoming.begun:
-            self._spoil(incoming, Refusal.BAD_REQUEST)
-        else:
-            incoming.refusal = Refusal.BAD_REQUEST
+    def expect(self, seconds: float) -> None:
+        """Part of Receiver."""
+        self.deadline = self._clock.now + seconds if seconds else 0.0
 
-    def _spoil(self, exchange: Exchange, refusal: Refusal) -> None:
-        """The body that is being forwarded went wrong: the backend must not take it for a whole one."""
+    def on_begin(self) -> None:
+        """Part of Receiver. While an answer is due, the client has time."""
+        if self.active is None:
+            self.deadline = self._clock.now + self._settings.header_timeout
+
+    def on_head(self, exchange: Exchange) -> None:
+        """Part of Receiver: it waits for the answers before its own."""
+        if self.active is not None:
+            self._queue.append(exchange)
+            self._hold.add(QUEUE)
+            return
+        self.active = exchange
+        if exchange.head.expects and exchange.refusal is None and exchange.head.version == "1.1":
+            self.transport.write(_CONTINUE)
+
+    def on_spoiled(self, exchange: Exchange, refusal: Refusal) -> None:
+        """Part of Receiver: the backend must not take the body for a whole one."""
         exchange.client_gone()
         if exchange.answered:
             self.cut()
         else:
             self.refuse(refusal, exchange)
-
-    def _refuse_incoming(self, refusal: Refusal) -> None:
-        """What is arriving has no usable head: its refusal takes its place behind the requests before it."""
-        self._in_head = False
-        exchange = Exchange(self, self._head)
-        exchange.refusal = refusal
-        self._head = RequestHead()
-        self._enqueue(exchange)
-
-    def _enqueue(self, exchange: Exchange) -> None:
-        self._incoming = exchange
-        if self.active is None:
-            self.active = exchange
-        else:
-            self._queue.append(exchange)
-            self._hold.add(QUEUE)
-
-    # -- what the parser finds
-
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        self._head_bytes = 0
-        self._head = RequestHead()
-        if self.active is None:
-            self.deadline = self._clock.now + self._settings.header_timeout
-
-    def on_url(self, url: bytes) -> None:
-        self._head.target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:  # a trailer: not forwarded, and never taken for a field (RFC 9110 6.5.1)
-            return
-        head = self._head
-        rule = REQUEST_RULES.get(name.lower())
-        if rule is None:
-            head.lines.append(b"%b: %b\r\n" % (name, value))
-        else:
-            rule(head, name, value)
-
-    def on_headers_complete(self) -> None:
-        head = self._head
-        parser = self._parser
-        head.method = parser.get_method()
-        head.version = parser.get_http_version()
-        self._in_head = False
-        exchange = Exchange(self, head)
-        refusal = check_head(head) or check_limits(head, self._settings, arrived=self._head_bytes + self._read)
-        if refusal is not None:
-            exchange.refusal = refusal
-        elif head.expects and self.active is None and head.version == "1.1":
-            self.transport.write(_CONTINUE)
-        connection = head.connection
-        if connection is not None or head.version != "1.1":
-            connection = connection or []
-            head.last = b"close" in connection or (head.version != "1.1" and b"keep-alive" not in connection)
-        self._enqueue(exchange)
-
-    def on_body(self, data: bytes) -> None:
-        incoming = self._incoming
-        if incoming is None:
-            return
-        incoming.on_body(data)
-        self.deadline = self._clock.now + self._settings.body_timeout
-        if incoming.size > self._settings.max_body_bytes and not incoming.done:
-            if incoming.begun:
-                self._spoil(incoming, Refusal.BODY_TOO_LARGE)
-            else:
-                incoming.refusal = Refusal.BODY_TOO_LARGE
-
-    def on_message_complete(self) -> None:
-        if self._incoming is not None:
-            self._incoming.on_complete()
-        self.deadline = 0.0
 
     # -- answers out
 
@@ -307,12 +209,12 @@ class ClientConnection:
 
     def connection_line(self, head: RequestHead) -> bytes:
         """The Connection field of an answer."""
-        if head.last or self._close_after or self.draining:
+        if self._ends_after(head):
             return _CLOSE
         return b"" if head.version == "1.1" else _KEEP_ALIVE
 
     def _ends_after(self, head: RequestHead) -> bool:
-        return head.last or self._close_after or self.draining
+        return head.last or self._close_after or self.draining or (self._half_closed and not self._queue)
 
     def close_after(self) -> None:
         """The answer that is being sent is the last on this connection."""
@@ -344,11 +246,11 @@ class ClientConnection:
             if not self._advancing:
                 self._advance()
         else:
-            if exchange is self._incoming:
-                self._incoming = None
+            intake = self._intake
+            if exchange is intake.incoming:
+                intake.incoming = None
             self._hold.drop(UPLOAD)
-            settings = self._settings
-            self.deadline = self._clock.now + (settings.header_timeout if self._in_head else settings.idle_timeout)
+            self.deadline = self._clock.now + (self._settings.header_timeout if intake.in_head else self._idle_timeout)
 
     def _advance(self) -> None:
         """Begin queued requests until one has to wait for a backend. A loop: a thousand refusals in a row must not recurse."""

@@ -4,8 +4,10 @@ from time import perf_counter_ns, time_ns
 from typing import Protocol
 
 from modelctl import evidence
+from modelctl.endpoint import Endpoint
 from modelctl.evidence import Answer, Request, Served, encode
-from modelctl.router.head import RequestHead, status_line, without_named
+from modelctl.router.answer_head import AnswerHead
+from modelctl.router.head import CHUNKED, RequestHead
 from modelctl.router.identity import uuid7
 from modelctl.router.refusal import Refusal
 from modelctl.router.shadow import Evidence, ShadowCopy
@@ -20,10 +22,7 @@ _REFUSALS = {
     evidence.OVERLOAD: Refusal.OVERLOAD,
 }
 _UNDECIDED = 1 << 40  # bytes kept until the route is known, which is before the next read
-_CHUNKED = b"transfer-encoding: chunked\r\n"
-_LINE_END = b"\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
-_PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b""})
 
 
 class Client(Protocol):
@@ -115,8 +114,6 @@ class Exchange:
         decision = self.decision = route.decide(self.unit or self.request_id)
         capture = route.capture
         self._keep_up_to(max(capture.request_bytes, capture.shadow_bytes) if decision.shown else capture.request_bytes)
-        if head.connection is not None and not _PLAIN_CONNECTION.issuperset(head.connection):
-            head.lines = without_named(head.lines, head.connection)
         decision.answering.last = self.at
         if not decision.answering.target.send(self):
             self.on_broken(evidence.OVERLOAD)
@@ -144,17 +141,19 @@ class Exchange:
         """The head for one endpoint: the client's fields without hop-by-hop ones, then ours. `extra` marks a copy."""
         head = self.head
         endpoint = upstream.owner.endpoint
-        target = head.target
-        if endpoint.path or self.route.cut:
-            target = upstream_target(self.route, endpoint, target=target)
         if not self._fields:
-            self._fields = b"%b%b%b" % (b"".join(head.lines), self.client.forwarding(head), self._identity())
-        if head.codings is not None:
-            framing = b"content-length: %d\r\n" % self.size if extra else _CHUNKED
+            self._fields = b"%b%b" % (self.client.forwarding(head), self._identity())
+        if endpoint.path or self.route.cut or not head.host or (extra and head.codings is not None):
+            start = self._start_for(endpoint, copied=extra != b"")
         else:
-            framing = b"" if head.length is None else b"content-length: %d\r\n" % head.length
-        host = head.host or endpoint.authority.encode()
-        return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b%b\r\n" % (head.method, target, host, framing, self._fields, extra)
+            start = head.start
+        return b"%b%b%b\r\n" % (start, self._fields, extra)
+
+    def _start_for(self, endpoint: Endpoint, *, copied: bool) -> bytes:
+        head = self.head
+        target = upstream_target(self.route, endpoint, target=head.target)
+        framing = b"content-length: %d\r\n" % self.size if copied and head.codings is not None else head.framing
+        return head.started(target, head.host or endpoint.authority.encode(), framing=framing)
 
     def _identity(self) -> bytes:
         text = self.id.hex().encode()
@@ -231,7 +230,7 @@ class Exchange:
         if not self.answered:
             self.answered = True
             self._first_byte = perf_counter_ns()
-            head = self._answer_head(upstream)
+            head = self._answer_head(upstream.answer)
             out = [head, *(_chunked(parts, size) if self._chunked_answer else parts)]
         if upstream.complete:
             if self._chunked_answer:
@@ -252,22 +251,13 @@ class Exchange:
             self._kept_answer.append(b"".join(parts)[:room])
             self._kept_answer_size += room
 
-    def _answer_head(self, upstream: Upstream) -> bytes:
-        status = upstream.status
+    def _answer_head(self, answer: AnswerHead) -> bytes:
         client = self.client
         if not self.complete:
             client.close_after()
-        known = upstream.length and status != 204
-        framing = b"content-length: %b\r\n" % upstream.length if known else self._own_framing(status)
-        lines = upstream.lines
-        if upstream.connection and upstream.connection not in _PLAIN_CONNECTION:
-            lines = without_named(lines, [token.strip() for token in upstream.connection.lower().split(b",")])
-        fields = b"\r\n".join(lines)
-        return b"%b%b%b%bx-request-id: %b\r\n%b%b\r\n" % (
-            status_line(status),
-            fields,
-            _LINE_END if fields else b"",
-            framing,
+        return b"%b%bx-request-id: %b\r\n%b%b\r\n" % (
+            answer.start,
+            b"" if answer.length and answer.status != 204 else self._own_framing(answer.status),
             self.request_id,
             self.decision.answering.header,
             client.connection_line(self.head),
@@ -279,7 +269,7 @@ class Exchange:
             return b""
         if self.head.version == "1.1":
             self._chunked_answer = True
-            return _CHUNKED
+            return CHUNKED
         self.client.close_after()
         return b""
 
@@ -339,12 +329,12 @@ class Exchange:
             Request(head.method, head.target, head.type, head.encoding, self._request_body(), self.size),
             Answer(
                 decision.answering.backend,
-                upstream.status if answered and upstream else 0,
+                upstream.answer.status if answered and upstream else 0,
                 failure,
                 (perf_counter_ns() - started) // 1000,
                 (self._first_byte - started) // 1000 if answered else 0,
-                upstream.type if upstream else b"",
-                upstream.encoding if upstream else b"",
+                upstream.answer.type if upstream else b"",
+                upstream.answer.encoding if upstream else b"",
                 b"".join(self._kept_answer),
                 self._answer_size,
             ),

@@ -1,22 +1,23 @@
-"""Heads of requests and answers: what is kept, what is dropped, what is added (RFC 9110 7.6, docs/behavior.md).
+"""Heads of requests: what is kept, what is dropped, what is added (RFC 9110 7.6, docs/behavior.md).
 
 Field lines are kept as the bytes that came. Fields that are the router's business have a rule in a table; all others pass.
 Hop-by-hop fields are dropped first and ours are added after, so a client cannot name ours in Connection and lose them.
 """
 
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
-from typing import Final
 
 from modelctl.router.identity import valid_request_id, valid_traceparent
 
+CHUNKED = b"transfer-encoding: chunked\r\n"
+PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b""})
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"x-request-id", b"traceparent", b"via"})
 
 
 class RequestHead:
     """What a client's head says. `lines` are the field lines to forward; the rest is what the router acts on.
 
-    Defaults stand on the class: an ordinary request sets only what it has.
+    Defaults stand on the class: an ordinary request sets only what it has. From `finish` on it does not change, so requests with
+    the same bytes for a head may share one.
     """
 
     method = b""
@@ -36,9 +37,32 @@ class RequestHead:
     forwarded: list[bytes] | None = None
     hops = 0
     last = False
+    raw = b""  # its bytes as they came, when it is remembered
+    start = b""  # what is forwarded of it, up to the fields that the router adds, to an endpoint that takes the target as it is
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+
+    def finish(self) -> None:
+        """All fields are there, and good: drop what is for this hop alone, and put together what is forwarded."""
+        connection = self.connection
+        if connection is not None or self.version != "1.1":
+            connection = connection or []
+            self.last = b"close" in connection or (self.version != "1.1" and b"keep-alive" not in connection)
+            if not PLAIN_CONNECTION.issuperset(connection):
+                self.lines = without_named(self.lines, connection)
+        self.start = self.started(self.target, self.host, framing=self.framing)
+
+    @property
+    def framing(self) -> bytes:
+        """The field that says where the body ends."""
+        if self.codings is not None:
+            return CHUNKED
+        return b"" if self.length is None else b"content-length: %d\r\n" % self.length
+
+    def started(self, target: bytes, host: bytes, *, framing: bytes) -> bytes:
+        """The request line and the client's fields as they are forwarded."""
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b" % (self.method, target, host, framing, b"".join(self.lines))
 
     def unit(self, name: bytes) -> bytes:
         """The value of the field `name` (lower case), or b"": the first line that has it counts."""
@@ -147,71 +171,3 @@ def without_named(lines: Iterable[bytes], tokens: Iterable[bytes]) -> list[bytes
     """The lines whose field is not named in a Connection field. Host, Content-Length and our own cannot be named away."""
     named = {token for token in tokens if token} - _NEVER_NAMED
     return [line for line in lines if line[: line.index(b":")].lower() not in named]
-
-
-STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-
-
-def status_line(status: int) -> bytes:
-    """The status line of an answer; statuses without a standard phrase have none (RFC 9112 4)."""
-    return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-
-
-# What the router does with a field of an answer. What has the KEEP bit is forwarded.
-KEEP: Final = 1
-DROP: Final = 0
-LENGTH: Final = 2
-CODING: Final = 4
-CONNECTION: Final = 6
-TYPE: Final = 3
-ENCODING: Final = 5
-
-# The router's own fields are dropped too: only the router may say which arm answered.
-_ANSWER_USES = {
-    b"content-length": LENGTH,
-    b"transfer-encoding": CODING,
-    b"connection": CONNECTION,
-    b"content-type": TYPE,
-    b"content-encoding": ENCODING,
-    b"keep-alive": DROP,
-    b"proxy-connection": DROP,
-    b"proxy-authenticate": DROP,
-    b"te": DROP,
-    b"trailer": DROP,
-    b"upgrade": DROP,
-    b"modelctl-arm": DROP,
-    b"modelctl-error": DROP,
-    b"x-modelctl-arm": DROP,
-    b"x-modelctl-error": DROP,
-    b"x-request-id": DROP,
-}
-
-
-class AnswerField:
-    """One field line of an answer: what to do with it, and its value."""
-
-    __slots__ = ("use", "value")
-
-    def __init__(self, use: int, value: bytes) -> None:
-        self.use = use
-        self.value = value
-
-
-# Servers send the same lines with every answer. Bounded in number and in the length of each; cleared when full.
-_answer_fields: dict[bytes, AnswerField] = {}
-_MAX_ANSWER_FIELDS = 2_048
-_MAX_REMEMBERED = 256
-
-
-def answer_field(line: bytes) -> AnswerField:
-    """What `line`, without its CR LF, is to the router."""
-    known = _answer_fields.get(line)
-    if known is not None:
-        return known
-    name, _, value = line.partition(b":")
-    field = AnswerField(_ANSWER_USES.get(name.lower(), KEEP), value.strip(b" \t"))
-    if len(line) <= _MAX_REMEMBERED:
-        if len(_answer_fields) >= _MAX_ANSWER_FIELDS:
-            _answer_fields.clear()
-        _answer_fields[line] = field
-    return field

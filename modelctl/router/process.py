@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from modelctl.router.clock import Clock
+from modelctl.router.intake import KnownHeads
 from modelctl.router.refusal import Refusal
 from modelctl.router.shadow import Evidence
 from modelctl.router.table import CompiledTable
@@ -31,6 +32,7 @@ class Process(Protocol):
     settings: Settings
     spool: Evidence
     clock: Clock
+    known_heads: KnownHeads
     table: CompiledTable | None
 
     def admit(self, connection: Connection) -> bool:

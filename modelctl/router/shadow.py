@@ -115,12 +115,12 @@ class ShadowCopy:
         body = self._body
         self._answer = Answer(
             self._leg.backend,
-            upstream.status if upstream is not None and self._first_byte else 0,
+            upstream.answer.status if upstream is not None and self._first_byte else 0,
             failure,
             (perf_counter_ns() - started) // 1000,
             (self._first_byte - started) // 1000 if self._first_byte else 0,
-            upstream.type if upstream is not None else b"",
-            upstream.encoding if upstream is not None else b"",
+            upstream.answer.type if upstream is not None else b"",
+            upstream.answer.encoding if upstream is not None else b"",
             body[0] if len(body) == 1 else b"".join(body),
             self._size,
         )

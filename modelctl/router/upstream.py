@@ -11,17 +11,13 @@ import httptools
 
 from modelctl import evidence
 from modelctl.endpoint import Endpoint
+from modelctl.router.answer_head import BODYLESS, NO_ANSWER, AnswerHead
 from modelctl.router.clock import Clock
-from modelctl.router.head import CODING, CONNECTION, ENCODING, KEEP, LENGTH, TYPE, answer_field
 
 HIGH_WATER = 65_536
 MAX_HEAD = 65_536
 _LINE_ENDS = b"\r\n"
-_BODYLESS = (204, 304)
-
-
-class _UnknownCodingError(Exception):
-    """Ends the parsing of an answer in a transfer coding other than chunked."""
+_MAX_KNOWN = 1_024  # bytes of a head that is remembered
 
 
 class _HeadTooLargeError(Exception):
@@ -63,8 +59,10 @@ class Owner(Protocol):
 
 
 class Upstream:
-    """See the module. `lines` are the answer's field lines without hop-by-hop ones and without CR LF; `parts` the body bytes
-    since the last call.
+    """See the module. `parts` are the body bytes since the last call.
+
+    llhttp reads heads and chunked bodies. A head that is the one before it on this connection, byte for byte, means the same and is
+    not read again; a body of known length is counted and passes by the parser.
 
     An asyncio protocol by its methods, not by inheritance: compiled classes have no interpreted parents.
     """
@@ -75,9 +73,11 @@ class Upstream:
     closing = False
     _held = False
     _unasked = False
-    _last = False  # no further answer will come on this connection
     _raw = b""  # what came of a head that is not whole yet
     _interim = False
+    _known: AnswerHead | None = None  # the last head, when the next may be the same
+    _left = 0  # bytes of a body that passes by the parser
+    _behind = False  # the parser has seen the head of such an answer and not its end
 
     def __init__(self, owner: Owner, clock: Clock, *, timeouts: tuple[float, float]) -> None:
         """The first byte of an answer must come within `timeouts[0]` seconds, each further read within `timeouts[1]`."""
@@ -89,10 +89,8 @@ class Upstream:
         self._parser = httptools.HttpResponseParser(self)
 
     def _reset(self) -> None:
-        self.status = 0
-        self.lines: list[bytes] = []
+        self.answer = NO_ANSWER
         self.parts: list[bytes] = []
-        self.length = self.coding = self.connection = self.type = self.encoding = self._raw = b""
         self.head_complete = self.complete = False
 
     # -- life
@@ -179,12 +177,10 @@ class Upstream:
 
     def _until_closed(self) -> bool:
         """Whether the answer's body ends where the connection does (RFC 9112 6.3)."""
-        if self.length or self.coding or self.status in _BODYLESS:
-            return False
-        return self.leg is None or not self.leg.head_only
+        return self.answer.until_closed and (self.leg is None or not self.leg.head_only)
 
     def _reusable(self) -> bool:
-        return not (self.closing or self._unasked or self._last or self._until_closed())
+        return not (self.closing or self._unasked or self.answer.last or self._until_closed())
 
     # -- bytes
 
@@ -193,6 +189,47 @@ class Upstream:
         if leg is None:
             self.close()
             return
+        if self._left:
+            self._pass_by(data)
+        elif self.head_complete or self._raw or not self._repeated(data, leg):
+            self._parse(data)
+        if self.complete:
+            leg.on_answer(self)
+        elif self.head_complete and self.leg is not None:
+            self.deadline = self.clock.now + self._idle_timeout
+            leg.on_answer(self)
+            self.parts = []
+
+    def _repeated(self, data: bytes, leg: Leg) -> bool:
+        """Whether `data` begins with the head of the answer before it, and holds no more than this answer."""
+        known = self._known
+        if known is None or leg.head_only or not data.startswith(known.raw):
+            return False
+        start = len(known.raw)
+        left = known.size - len(data) + start
+        if left < 0:
+            return False
+        self.answer = known
+        self.head_complete = True
+        if len(data) > start:
+            self.parts.append(data[start:])
+        self._left = left
+        self.complete = left == 0
+        return True
+
+    def _pass_by(self, data: bytes) -> None:
+        if len(data) > self._left:
+            self._unasked = True
+            data = data[: self._left]
+        self.parts.append(data)
+        self._left -= len(data)
+        if not self._left:
+            self.complete = True
+            if self._behind:
+                self._behind = False
+                self._parser = httptools.HttpResponseParser(self)
+
+    def _parse(self, data: bytes) -> None:
         if not self.head_complete:
             self._raw = self._raw + data if self._raw else data
         try:
@@ -200,14 +237,13 @@ class Upstream:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break(evidence.TRUNCATED if self.head_complete else evidence.INVALID)
             return
-        if self.complete:
-            leg.on_answer(self)
-        elif self.head_complete:
-            self.deadline = self.clock.now + self._idle_timeout
-            leg.on_answer(self)
-            self.parts = []
-        elif len(self._raw) > MAX_HEAD:
-            self._break(evidence.INVALID)
+        answer = self.answer
+        if not self.head_complete:
+            if len(self._raw) > MAX_HEAD:
+                self._break(evidence.INVALID)
+        elif not self.complete and answer.size > 0:
+            self._left = answer.size - sum(map(len, self.parts))
+            self._behind = True
 
     def pause_writing(self) -> None:
         if self.leg is not None:
@@ -233,41 +269,18 @@ class Upstream:
             self._interim = True
             self._raw = self._raw[end + 4 :]
             return
-        self.status = status
-        self._read_fields(self._raw[:end].split(b"\r\n"))
-        self.head_complete = True
+        fresh = self._raw
         self._raw = b""
+        answer = self.answer = AnswerHead(status, fresh[:end].split(b"\r\n"), last=not self._parser.should_keep_alive())
+        self.head_complete = True
         leg = self.leg
         if leg is not None and leg.head_only:
             # llhttp cannot know that the answer to HEAD has no body: the message is over here, and so is this parser.
             self.complete = True
-            self._last = not self._parser.should_keep_alive()
             self._parser = httptools.HttpResponseParser(self)
-
-    def _read_fields(self, head: list[bytes]) -> None:
-        """The lines behind the status line. llhttp has checked them: one field a line, each ended by CR LF, no folding."""
-        kept = self.lines
-        for number in range(1, len(head)):
-            line = head[number]
-            field = answer_field(line)
-            use = field.use
-            if use & KEEP:
-                kept.append(line)
-            if use == LENGTH:
-                self.length = field.value
-            elif use == TYPE:
-                self.type = field.value
-            elif use == ENCODING:
-                self.encoding = field.value
-            elif use == CONNECTION:
-                self.connection = field.value if not self.connection else self.connection + b"," + field.value
-            elif use == CODING:
-                self._read_coding(field.value)
-
-    def _read_coding(self, value: bytes) -> None:
-        if self.coding or value.lower() != b"chunked":
-            raise _UnknownCodingError  # forwarded without it, the body would not be what it says (RFC 9112 6.1)
-        self.coding = value
+        elif answer.size >= 0 and not answer.last and status not in BODYLESS and end < _MAX_KNOWN:
+            answer.raw = fresh[: end + 4]
+            self._known = answer
 
     def on_body(self, data: bytes) -> None:
         if self.complete:
@@ -280,4 +293,3 @@ class Upstream:
             self._interim = False
         elif not self.complete:
             self.complete = True
-            self._last = not self._parser.should_keep_alive()

@@ -10,6 +10,7 @@ from typing import cast
 
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
+from modelctl.router.intake import KnownHeads
 from modelctl.router.process import Connection
 from modelctl.router.refusal import Refusal
 from modelctl.router.shadow import Evidence
@@ -30,6 +31,7 @@ class Worker:
         self.spool: Evidence = spool
         self._spool = spool
         self.clock = clock
+        self.known_heads = KnownHeads()
         self.table: CompiledTable | None = None
         self.refusals: Counter[str] = Counter()
         self._applied_at = 0

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.endpoint import parse_endpoint
+from modelctl.router.answer_head import status_line
 from modelctl.router.clock import Clock
 from modelctl.router.guard import bad_path, check_head
-from modelctl.router.head import RequestHead, status_line, without_named
+from modelctl.router.head import RequestHead, without_named
 from modelctl.router.identity import uuid7, valid_request_id, valid_traceparent
 from modelctl.router.refusal import Refusal, refusal_answer
 from modelctl.router.table import CompiledTable, Targets, upstream_target
