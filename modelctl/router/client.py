@@ -17,7 +17,7 @@ from modelctl.router.intake import Intake
 from modelctl.router.origin import Origin
 from modelctl.router.process import Process
 from modelctl.router.refusal import Refusal, refusal_answer
-from modelctl.router.upstream import HIGH_WATER
+from modelctl.router.upstream import HIGH_WATER, send
 
 _LINGER = 2.0
 _DRAIN_IDLE = 0.5  # seconds an idle client keeps its connection while the router drains
@@ -199,9 +199,9 @@ class ClientConnection:
 
     # -- answers out
 
-    def write(self, data: bytes) -> None:
+    def write(self, parts: list[bytes], size: int) -> None:
         """Part of Client."""
-        self.transport.write(data)
+        send(self.transport, parts, size=size)
 
     def forwarding(self, head: RequestHead) -> bytes:
         """Part of Client."""

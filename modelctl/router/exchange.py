@@ -12,7 +12,7 @@ from modelctl.router.identity import uuid7
 from modelctl.router.refusal import Refusal
 from modelctl.router.shadow import Evidence, ShadowCopy
 from modelctl.router.table import CompiledRoute, Decision, upstream_target
-from modelctl.router.upstream import HIGH_WATER, Upstream
+from modelctl.router.upstream import HIGH_WATER, Upstream, send
 
 _REFUSALS = {
     evidence.CONNECT: Refusal.CONNECT,
@@ -31,8 +31,8 @@ class Client(Protocol):
     spool: Evidence
     write_paused: bool
 
-    def write(self, data: bytes) -> None:
-        """Send bytes of the answer."""
+    def write(self, parts: list[bytes], size: int) -> None:
+        """Send bytes of the answer: `size` of them, and a little more."""
 
     def forwarding(self, head: RequestHead) -> bytes:
         """The fields that say whom the request is from."""
@@ -121,7 +121,8 @@ class Exchange:
     def _keep_up_to(self, limit: int) -> None:
         self.kept_limit = limit
         if self.kept_size > limit:
-            self.kept = [b"".join(self.kept)[:limit]]
+            first = self.kept[0]
+            self.kept = [(first if len(first) >= limit else b"".join(self.kept))[:limit]]
             self.kept_size = limit
 
     def on_connected(self, upstream: Upstream) -> None:
@@ -191,7 +192,7 @@ class Exchange:
         if self.upstream is not None:
             upload = self.upload
             if upload:
-                self.upstream.transport.write(b"".join(upload))
+                send(self.upstream.transport, upload, size=self._upload_size)
                 self.upload = []
                 self._upload_size = 0
         elif self._upload_size > HIGH_WATER:
@@ -236,10 +237,10 @@ class Exchange:
             if self._chunked_answer:
                 out = [*out, _LAST_CHUNK]
             if out:
-                self.client.write(b"".join(out))
+                self.client.write(out, size)
             self._end(upstream)
         elif out:
-            self.client.write(b"".join(out))
+            self.client.write(out, size)
 
     def _keep(self, parts: list[bytes], size: int) -> None:
         self._answer_size += size

@@ -17,11 +17,20 @@ from modelctl.router.clock import Clock
 HIGH_WATER = 65_536
 MAX_HEAD = 65_536
 _LINE_ENDS = b"\r\n"
+_WORTH_COPYING = 16_384  # bytes up to which putting them together costs less than a longer system call
 _MAX_KNOWN = 1_024  # bytes of a head that is remembered
 
 
 class _HeadTooLargeError(Exception):
     """Ends the parsing of an answer whose head is over the limit."""
+
+
+def send(transport: asyncio.Transport, parts: list[bytes], *, size: int) -> None:
+    """One write for small messages. Of large ones, of about `size` bytes, no copy is made for it."""
+    if size < _WORTH_COPYING:
+        transport.write(b"".join(parts) if len(parts) != 1 else parts[0])
+    else:
+        transport.writelines(parts)
 
 
 class Leg(Protocol):
