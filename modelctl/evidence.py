@@ -156,7 +156,12 @@ def frame(record: Record) -> bytes:
 
 def framed(payload: bytes) -> bytes:
     """The bytes of one encoded record in a spool."""
-    return HEADER.pack(len(payload), crc32(payload), VERSION) + payload
+    return header(payload) + payload
+
+
+def header(payload: bytes) -> bytes:
+    """What stands before one encoded record in a spool."""
+    return HEADER.pack(len(payload), crc32(payload), VERSION)
 
 
 class Frame(NamedTuple):

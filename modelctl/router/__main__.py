@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import contextlib
+import ctypes
 import gc
 import os
 import socket
@@ -19,6 +21,9 @@ from modelctl.router.spool import Spool, SpoolWriter
 from modelctl.router.sync import TableSync
 from modelctl.router.worker import Worker
 from modelctl.settings import Address, Settings, read_settings
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
+_LARGE_BLOCK, _MOST_KEPT = 4 * 1024 * 1024, 32 * 1024 * 1024
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -66,6 +71,17 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, listener: s
     report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}")
 
 
+def _keep_freed_memory() -> None:
+    """What was freed serves the next read: else glibc hands large blocks back to the system, to ask for them again at once.
+
+    That was 45 page faults for a request and an answer of 1 MiB. On other C libraries nothing happens.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+        mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT)
+
+
 def main(argv: list[str]) -> int:
     """The exit code: 0 after a drain, 2 for a wrong setting."""
     arguments = _arguments(argv)
@@ -87,6 +103,7 @@ def main(argv: list[str]) -> int:
     # What is loaded now stays: the collector need not look at it again and again on the hot path.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    _keep_freed_memory()
     uvloop.run(_run(arguments, settings, listener=listener))
     return 0
 

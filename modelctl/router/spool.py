@@ -17,12 +17,14 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from modelctl.evidence import LOCK_FILE, SEGMENT_SUFFIX, Tally, frame, framed, segment_name
+from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Tally, frame, framed, header, segment_name
 
 BATCH_SECONDS = 0.005
 BUSY_BATCH_SECONDS = 0.02
 BUSY_RATE = 10_000
 BATCH_BYTES = 256 * 1024
+WORTH_COPYING = 16 * 1024  # bytes up to which putting pieces together costs less than a longer system call
+MAX_PIECES = 1_000  # of one system call; Linux takes 1,024
 SYNC_SECONDS = 0.2
 SEGMENT_BYTES = 64 * 1024 * 1024
 SEGMENT_IDLE_SECONDS = 10.0
@@ -36,9 +38,10 @@ WRITE_FAILED = "write-failed"
 
 
 class Batch(NamedTuple):
-    """What the loop hands to the thread: frames, and how many records were dropped before them in all."""
+    """What the loop hands to the thread: the bytes of `records` frames, and how many records were dropped before them in all."""
 
-    frames: list[bytes]
+    pieces: list[bytes]
+    records: int
     size: int
     dropped: int
 
@@ -50,7 +53,8 @@ class Spool:
         self._writer = writer
         self._later = later
         self._max_bytes = max_bytes
-        self._frames: list[bytes] = []
+        self._pieces: list[bytes] = []
+        self._count = 0
         self._size = 0
         self._dropped = 0
         self._scheduled = False
@@ -58,12 +62,16 @@ class Spool:
 
     def append(self, payload: bytes) -> None:
         """Take over an encoded record, or count it as dropped."""
-        data = framed(payload)
-        if self._size + self._writer.backlog + len(data) > self._max_bytes:
+        size = HEADER.size + len(payload)
+        if self._size + self._writer.backlog + size > self._max_bytes:
             self._dropped += 1
         else:
-            self._frames.append(data)
-            self._size += len(data)
+            self._size += size
+            self._count += 1
+            if size < WORTH_COPYING:
+                self._pieces.append(framed(payload))
+            else:
+                self._pieces += (header(payload), payload)
         if not self._scheduled:
             self._scheduled = True
             self._later(self._pause, self._hand_over)
@@ -72,15 +80,15 @@ class Spool:
 
     def _hand_over(self) -> None:
         self._scheduled = False
-        self._pause = BUSY_BATCH_SECONDS if len(self._frames) >= BUSY_RATE * self._pause else BATCH_SECONDS
+        self._pause = BUSY_BATCH_SECONDS if self._count >= BUSY_RATE * self._pause else BATCH_SECONDS
         self.flush()
 
     def flush(self) -> None:
         """Hand what is there to the thread now."""
-        if self._frames or self._dropped != self._writer.dropped_known:
-            self._writer.put(Batch(self._frames, self._size, self._dropped))
-            self._frames = []
-            self._size = 0
+        if self._count or self._dropped != self._writer.dropped_known:
+            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped))
+            self._pieces = []
+            self._size = self._count = 0
 
     def close(self) -> None:
         """Write what is there and stop the thread. Waits for the disk."""
@@ -147,7 +155,7 @@ class SpoolWriter:
                 continue
             if batch is None:
                 if self._untold:
-                    self._append([])
+                    self._append(Batch([], 0, 0, 0))
                 self._sync()
                 os.close(self._file)
                 return
@@ -189,22 +197,24 @@ class SpoolWriter:
             self._dropped[BUFFER_FULL] = batch.dropped
         full = self._shortage()
         if full:
-            self._drop(full, len(batch.frames))
+            self._drop(full, batch.records)
             if monotonic() - self._told > SHORTAGE_SECONDS:
-                self._append([])
-        elif not self._append(batch.frames):
-            self._drop(WRITE_FAILED, len(batch.frames))
+                self._append(Batch([], 0, 0, 0))
+        elif not self._append(batch):
+            self._drop(WRITE_FAILED, batch.records)
 
-    def _append(self, records: list[bytes]) -> bool:
+    def _append(self, batch: Batch) -> bool:
         """The frames and the counts behind them, whole or not at all. While there is no room the counts alone are told."""
-        accepted = self._accepted + len(records)
+        accepted = self._accepted + batch.records
         tally = frame(Tally(accepted + sum(self._dropped.values()), accepted, self._dropped))
-        data = b"".join((*records, tally))
+        pieces = [*batch.pieces, tally]
+        if len(pieces) > MAX_PIECES or batch.size < WORTH_COPYING * len(pieces):
+            pieces = [b"".join(pieces)]
         try:
-            written = os.write(self._file, data)
+            written = os.writev(self._file, pieces)
         except OSError:
             written = 0
-        if written < len(data):
+        if written < batch.size + len(tally):
             os.ftruncate(self._file, self._written)
             return False
         self._accepted = accepted
