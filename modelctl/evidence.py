@@ -44,6 +44,10 @@ INVALID = "invalid"  # bytes that are not HTTP
 OVERLOAD = "overload"  # the backend's limits of requests in flight and pending were reached
 CLIENT_GONE = "client-gone"  # the client left before its answer was complete; says nothing about the backend
 
+# How an answer ended: as HTTP says, or it broke off or never came.
+CLEAN = "clean"
+CUT = "cut"
+
 # Why a request that should have been shown to an arm was not.
 SENT = "sent"  # it was
 TOO_LARGE = "too-large"  # its body is larger than the route's `shadow_bytes`
@@ -81,6 +85,11 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
     size: int
     first_event: int = 0
+
+    @property
+    def ended(self) -> str:
+        """CLEAN or CUT."""
+        return CUT if self.failure else CLEAN
 
 
 class Context(msgspec.Struct, frozen=True, array_like=True):

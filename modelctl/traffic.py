@@ -76,7 +76,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """A model server the router can send requests to. Times are milliseconds.
 
     `idempotent` says that asking twice does no harm, whatever the method. `slow_start_ms` is how long an endpoint that comes (back)
-    takes to get its whole share.
+    takes to get its whole share. As it is registered, a `health` of None means what its kind asks for, and `checked` False means
+    no checks at all; in a routing table that is decided: `health` is what routers do.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool = False
     tls: Tls = msgspec.field(default_factory=Tls)
     health: Health | None = None
+    checked: bool = True
     ejection: Ejection | None = msgspec.field(default_factory=Ejection)
     retries: Retries | None = None
 

@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from modelctl import __version__
-from modelctl.cli import backends, database, demo, doctor, feedback, processes, records, report, routes, start, status, verbs
+from modelctl.cli import (
+    backends,
+    database,
+    demo,
+    doctor,
+    feedback,
+    processes,
+    records,
+    report,
+    route_keys,
+    routes,
+    start,
+    status,
+    verbs,
+)
 from modelctl.cli.command import local
 from modelctl.cli.exits import EXPECTED, Exit, rule_for
 from modelctl.cli.output import note, say
@@ -46,6 +60,7 @@ def _version() -> None:
 for _part in (processes, demo, doctor):
     app.add_typer(_part.commands)
 app.add_typer(backends.commands, name="backend")
+routes.commands.add_typer(route_keys.commands, name="key")
 app.add_typer(routes.commands, name="route")
 for _part in (start, status, report, verbs, records):
     app.add_typer(_part.commands)

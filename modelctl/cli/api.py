@@ -100,8 +100,11 @@ class Api:
 
     def post(self, path: str, body: object, *, revision: int | None = None) -> Json:
         """What the control plane answers to `body`. With a `revision`, only if that is still the current one."""
-        headers = {"content-type": "application/json"} | ({} if revision is None else {"if-match": f'"{revision}"'})
-        return _object(self._answer("POST", path, body=msgspec.json.encode(body), headers=headers))
+        return _object(self._answer("POST", path, body=msgspec.json.encode(body), headers=_change_headers(revision)))
+
+    def patch(self, path: str, body: object, *, revision: int | None = None) -> Json:
+        """What the control plane answers to a change. With a `revision`, only if that is still the current one."""
+        return _object(self._answer("PATCH", path, body=msgspec.json.encode(body), headers=_change_headers(revision)))
 
     def delete(self, path: str) -> Json:
         """What the control plane answers to removing `path`; empty for an empty answer."""
@@ -162,6 +165,10 @@ def problem_error(response: httpx.Response) -> ModelctlError:
     sentence = problem.detail or problem.title or f"the control plane answered {response.status_code} {response.reason_phrase}"
     kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(response.status_code, ModelctlError)
     return kind(sentence)
+
+
+def _change_headers(revision: int | None) -> dict[str, str]:
+    return {"content-type": "application/json"} | ({} if revision is None else {"if-match": f'"{revision}"'})
 
 
 def _object(response: httpx.Response) -> Json:

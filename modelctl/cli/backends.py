@@ -9,10 +9,13 @@ import msgspec
 import typer
 
 from modelctl.cli.api import read, read_items
+from modelctl.cli.backend_options import BackendOptions
+from modelctl.cli.changes import Reset, change_of, named
 from modelctl.cli.command import LISTS, OBJECTS, VIEWS, Session, client
 from modelctl.cli.confirm import Yes, confirmed
 from modelctl.cli.convergence import Changed
-from modelctl.cli.output import show, table, write_structured
+from modelctl.cli.fields import field_rows, plain
+from modelctl.cli.output import note, show, table, write_structured
 from modelctl.cli.quantities import milliseconds
 from modelctl.cli.result import Listing, show_listing, tell
 from modelctl.errors import InvalidInput, ModelctlError
@@ -27,7 +30,7 @@ Name = Annotated[str, typer.Argument(help="Name of the backend, such as fraud-v7
     "add",
     examples=(
         "modelctl backend add fraud-v7 http://10.0.0.7:8080",
-        "modelctl backend add fraud-v7 http://10.0.0.7:8080 --kind v2 --max-inflight 64",
+        "modelctl backend add fraud-v7 https://10.0.0.7 https://10.0.0.8 --kind v2 --ca /etc/modelctl/ca.pem --retry-on reset,503",
     ),
     outputs=OBJECTS,
 )
@@ -35,18 +38,14 @@ def add(
     session: Session,
     words: Annotated[list[str], typer.Argument(metavar="NAME URL...", help="Its name, and where it listens.", show_default=False)],
     *,
-    kind: Annotated[str | None, typer.Option(help="How it speaks: json, v1, v2, openai, ...")] = None,
-    prediction: Annotated[str | None, typer.Option(help="Where the prediction is in its answer, such as /label.")] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="What the prediction is: auto, label, number or text.")] = None,
-    max_inflight: Annotated[int | None, typer.Option(help="Most requests at a time.")] = None,
+    options: BackendOptions,
 ) -> None:
     """Make a model server known. No traffic goes to it until a route or a rollout names it."""
     name, *urls = words
     if not urls:
         raise InvalidInput(f"say where backend {name} listens: modelctl backend add {name} http://127.0.0.1:8001")
-    wanted = {"kind": kind, "prediction": prediction, "prediction_type": type_, "max_inflight": max_inflight}
-    spec = {"name": name, "endpoints": urls} | {field: value for field, value in wanted.items() if value is not None}
-    backend = session.api.post("/v1/backends", spec)
+    backend = session.api.post("/v1/backends", {"name": name, "endpoints": urls} | options.fields())
+    _warn(options.warning(name))
     tell(
         session,
         backend,
@@ -54,6 +53,36 @@ def add(
         sentence=f"added backend {name} at {', '.join(urls)} · next: modelctl backend test {name} --sample FILE",
     )
     read(backend, Changed).convergence.require_of_connected()
+
+
+@client(
+    commands,
+    "set",
+    examples=(
+        "modelctl backend set fraud-v7 --timeout 5s --retry-on reset,503 --attempts 3",
+        "modelctl backend set fraud-v7 http://10.0.0.7:8080 http://10.0.0.8:8080 --health /ready --reset retries",
+    ),
+    outputs=OBJECTS,
+)
+def set_(
+    session: Session,
+    name: Name,
+    *,
+    urls: Annotated[
+        list[str] | None, typer.Argument(metavar="URL...", help="Where it listens from now on.", show_default=False)
+    ] = None,
+    options: BackendOptions,
+    reset: Reset = None,
+) -> None:
+    """Change how a backend is reached, watched and repeated, while it serves. What is not named stays."""
+    resets = [*(reset or []), *(["checked"] if "health" in (reset or []) else [])]
+    change = change_of(options.fields() | ({"endpoints": urls} if urls else {}), resets)
+    backend = session.api.patch(address(name), change)
+    _warn(options.warning(name))
+    changed = read(backend, Changed).convergence
+    sentence = " · ".join([f"changed {named(change)} of backend {name}", *changed.sentences])
+    tell(session, backend, name=name, sentence=sentence)
+    changed.require_of_connected()
 
 
 @client(commands, "list", examples=("modelctl backend list", "modelctl backend list -o name"), outputs=LISTS)
@@ -78,7 +107,7 @@ def show_(session: Session, name: Name) -> None:
     if session.structured:
         write_structured(backend, session.output)
     else:
-        show(table(["FIELD", "VALUE"], [[field, _plain(value)] for field, value in backend.items()]))
+        show(table(["FIELD", "VALUE"], list(field_rows(backend))))
 
 
 @client(
@@ -175,7 +204,7 @@ def _trial_rows(trial: Trial) -> list[list[str]]:
         ["status", str(trial.status) if trial.status else f"no answer ({trial.failure})"],
         ["outcome", trial.outcome],
         ["latency", milliseconds(trial.latency_ms)],
-        ["prediction", _plain(trial.prediction)],
+        ["prediction", plain(trial.prediction)],
         ["problem", trial.problem or "-"],
         ["answer", trial.body_preview or "-"],
     ]
@@ -188,9 +217,6 @@ def _require_good(name: str, trial: Trial) -> None:
         raise ModelctlError(f"backend {name} answered, but no prediction was found in it: {trial.problem}")
 
 
-def _plain(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value) or "-"
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+def _warn(warning: str) -> None:
+    if warning:
+        note(warning)

@@ -1,14 +1,15 @@
 """How a command is registered: its examples, and for commands that talk to a control plane the options all of them share.
 
-`client` gives a function its first argument, an open Session, and gives its command `--url` and `-o`. Only what typer
-documents is used: the command's function is one whose signature has those options added.
+`client` gives a function its first argument, an open Session, and gives its command `--url` and `-o`. A parameter that is a
+dataclass stands for one option per field, so commands can share a group of them. Only what typer documents is used: the
+command's function is one whose signature has those options added.
 """
 
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -63,20 +64,24 @@ def client(
 def _with_shared_options(function: Callable[..., None], outputs: Sequence[str]) -> Callable[..., None]:
     """`function` as typer sees it: without the session, with `--url` and `-o`."""
 
+    own = list(inspect.signature(function).parameters.values())[1:]
+    groups = {one.name: group for one in own if (group := _group(one.annotation))}
+
     def run(*, url: str, output: str, **given: object) -> None:
         if output not in outputs:
             raise InvalidInput(f"-o {output}: this command knows {', '.join(outputs)}")
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
         with Api(url, key=os.environ.get("MODELCTL_KEY", "")) as api:
             function(Session(api, output), **given)
 
-    own = list(inspect.signature(function).parameters.values())[1:]
     shared = [
         _option("url", Annotated[str, _URL], default=DEFAULT_URL),
         _option(
             "output", Annotated[str, typer.Option("--output", "-o", help=f"One of: {', '.join(outputs)}.")], default=outputs[0]
         ),
     ]
-    parameters = [*own, *shared]
+    parameters = [*(option for one in own for option in _options(one)), *shared]
     run.__name__ = function.__name__
     run.__doc__ = function.__doc__
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -85,6 +90,19 @@ def _with_shared_options(function: Callable[..., None], outputs: Sequence[str]) 
 
 
 _URL = typer.Option("--url", envvar="MODELCTL_URL", help="Where the control plane is.")
+
+
+def _options(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    """The parameter, or the options that its group stands for."""
+    group = _group(parameter.annotation)
+    if group is None:
+        return [parameter]
+    hints = get_type_hints(group, include_extras=True)
+    return [_option(field.name, hints[field.name], default=field.default) for field in fields(group)]
+
+
+def _group(annotation: object) -> type[Any] | None:
+    return annotation if isinstance(annotation, type) and is_dataclass(annotation) else None
 
 
 def _option(name: str, annotation: object, *, default: object) -> inspect.Parameter:

@@ -13,6 +13,8 @@ from modelctl.traffic import ALL
 _PERCENT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?%?", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,9})(ms|[smhd])", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_SIZE = re.compile(r"([0-9]{1,15})(KiB|MiB|GiB)?", re.ASCII)
+_BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -59,6 +61,39 @@ def seconds(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise InvalidInput(f"{text!r} is no duration: write 30s, 10m, 2h or 7d")
     return sum(int(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def whole_milliseconds(text: str) -> int:
+    """The milliseconds of a duration, such as 500ms or 1h30m. Raises InvalidInput."""
+    return round(seconds(text) * 1_000)
+
+
+def size(text: str) -> int:
+    """The bytes of `10MiB`, `64KiB`, `1GiB` or `4096`. Raises InvalidInput."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise InvalidInput(f"{text!r} is no size: write 64KiB, 10MiB, 1GiB, or a number of bytes")
+    return int(match[1]) * _BYTES[match[2] or ""]
+
+
+def shown_size(value: int) -> str:
+    """Bytes in the largest unit that gives a whole number: `10MiB`, `4097`."""
+    unit = next((unit for unit in ("GiB", "MiB", "KiB") if value and value % _BYTES[unit] == 0), "")
+    return f"{value // _BYTES[unit]}{unit}"
+
+
+def shown_duration(milliseconds: int) -> str:
+    """Milliseconds as people would type them: `1m 30s`, `2.5s`."""
+    return duration(milliseconds / 1_000) if milliseconds % 1_000 == 0 else f"{milliseconds / 1_000:g}s"
+
+
+def ration(text: str) -> tuple[int, int]:
+    """The requests and seconds of `100/60s`, `5/s` or `1000/1h`. Raises InvalidInput."""
+    requests, slash, period = text.partition("/")
+    length = seconds(period if period[:1].isdigit() else f"1{period}") if slash else 0
+    if not (requests.isascii() and requests.isdigit() and len(requests) < 10) or length < 1 or length != int(length):
+        raise InvalidInput(f"{text!r} is no rate: write requests/time in whole seconds, such as 100/60s, 5/s or 1000/1h")
+    return int(requests), int(length)
 
 
 def duration(value: float | None) -> str:

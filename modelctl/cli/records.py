@@ -47,7 +47,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class PredictionRow(msgspec.Struct, frozen=True):
-    """What a list shows of a prediction. `at` and `latency_us` are microseconds."""
+    """What a list shows of a prediction. `at` and `*_us` are microseconds; a first byte or event of 0 never came."""
 
     id: str
     at: int
@@ -60,6 +60,9 @@ class PredictionRow(msgspec.Struct, frozen=True):
     status: int = 0
     latency_us: int | None = None
     probability: int | None = None
+    first_byte_us: int = 0
+    first_event_us: int = 0
+    attempts: int = 1
     label: str | None = None
     number: float | None = None
     text: str | None = None
@@ -70,7 +73,8 @@ class PredictionRow(msgspec.Struct, frozen=True):
         """In the order of the list's columns."""
         latency = None if self.latency_us is None else self.latency_us / 1_000
         short = [moment(self.at), self.request_id, self.arm, self.outcome, str(self.status), milliseconds(latency), self.value]
-        return [*short, self.id, self.role, self.reason, percent(self.probability)]
+        firsts = [milliseconds(first / 1_000 if first else None) for first in (self.first_byte_us, self.first_event_us)]
+        return [*short, self.id, self.role, self.reason, percent(self.probability), *firsts, str(self.attempts)]
 
     @property
     def value(self) -> str:
@@ -111,9 +115,9 @@ def predictions(
     listing = Listing(
         names=[row.id for row in found],
         columns=("TIME", "REQUEST", "ARM", "OUTCOME", "STATUS", "LATENCY", "PREDICTION"),
-        more=("ID", "ROLE", "REASON", "SHARE"),
+        more=("ID", "ROLE", "REASON", "SHARE", "FIRST BYTE", "FIRST EVENT", "ATTEMPTS"),
         rows=[row.cells for row in found],
-        right=("LATENCY", "SHARE"),
+        right=("LATENCY", "SHARE", "FIRST BYTE", "FIRST EVENT", "ATTEMPTS"),
     )
     show_listing(session, answer, listing=listing)
 

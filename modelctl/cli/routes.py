@@ -7,11 +7,14 @@ import msgspec
 import typer
 
 from modelctl.cli.api import read, read_items
+from modelctl.cli.changes import Reset, change_of, named
 from modelctl.cli.command import LISTS, VIEWS, Session, client
 from modelctl.cli.confirm import Yes, confirmed
 from modelctl.cli.convergence import Changed
+from modelctl.cli.fields import field_rows, plain
 from modelctl.cli.output import show, table, write_structured
 from modelctl.cli.result import Listing, show_listing, tell
+from modelctl.cli.route_options import RouteOptions
 
 commands = typer.Typer(help="Stable addresses that clients use; each has a baseline backend.", no_args_is_help=True)
 
@@ -23,7 +26,7 @@ Name = Annotated[str, typer.Argument(help="Name of the route, such as fraud.", s
     "add",
     examples=(
         "modelctl route add fraud --path /fraud --backend fraud-v6",
-        "modelctl route add fraud --path /fraud --backend fraud-v6 --unit header:x-user-id",
+        "modelctl route add fraud --path /fraud --backend fraud-v6 --unit header:x-user-id --deny /admin --rate 100/60s --breaker",
     ),
 )
 def add(
@@ -32,19 +35,43 @@ def add(
     *,
     path: Annotated[str, typer.Option(help="Path prefix clients use.", show_default=False)],
     backend: Annotated[str, typer.Option(help="The baseline: it answers until something better is promoted.", show_default=False)],
-    host: Annotated[str, typer.Option(help="Only requests to this host name.")] = "",
-    unit: Annotated[str, typer.Option(help="What stays on one arm: request, or header:NAME.")] = "request",
+    options: RouteOptions,
 ) -> None:
     """Open an address for clients and say which backend answers at it."""
-    spec = {"name": name, "path": path, "baseline": backend, "unit": unit} | ({"host": host} if host else {})
-    route = session.api.post("/v1/routes", spec)
+    route = session.api.post("/v1/routes", {"name": name, "path": path, "baseline": backend} | options.fields())
+    where = f"{options.host or ''}{path}"
     tell(
         session,
         route,
         name=name,
-        sentence=f"added route {name} at {host}{path} · {backend} answers it · next: modelctl shadow {name} CANDIDATE",
+        sentence=f"added route {name} at {where} · {backend} answers it · next: modelctl shadow {name} CANDIDATE",
     )
     read(route, Changed).convergence.require_of_connected()
+
+
+@client(
+    commands,
+    "set",
+    examples=(
+        "modelctl route set fraud --max-body 10MiB --rate 100/60s --rate-by key",
+        "modelctl route set fraud --deny /admin --deny /metrics --breaker --reset admission.rate",
+    ),
+)
+def set_(
+    session: Session,
+    name: Name,
+    *,
+    path: Annotated[str | None, typer.Option(help="Path prefix clients use from now on.", show_default=False)] = None,
+    options: RouteOptions,
+    reset: Reset = None,
+) -> None:
+    """Change the address of a route, or what it lets in and keeps. What is not named stays; a list replaces the one before."""
+    change = change_of(options.fields() | ({} if path is None else {"path": path}), reset or [])
+    route = session.api.patch(address(name), change)
+    changed = read(route, Changed).convergence
+    sentence = " · ".join([f"changed {named(change)} of route {name}", *changed.sentences])
+    tell(session, route, name=name, sentence=sentence)
+    changed.require_of_connected()
 
 
 @client(commands, "list", examples=("modelctl route list", "modelctl route list -o json"), outputs=LISTS)
@@ -64,7 +91,7 @@ def show_(session: Session, name: Name) -> None:
     if session.structured:
         write_structured(route, session.output)
     else:
-        show(table(["FIELD", "VALUE"], [[field, _plain(value)] for field, value in route.items()]))
+        show(table(["FIELD", "VALUE"], list(field_rows(route))))
 
 
 @client(commands, "remove", examples=("modelctl route remove fraud", "modelctl route remove fraud --yes"))
@@ -91,14 +118,10 @@ class RouteRow(msgspec.Struct, frozen=True):
     def cells(self) -> list[str]:
         """In the order of the list's columns."""
         rollout = "-" if self.rollout is None else str(self.rollout)
-        kept = " ".join(f"{name}={_plain(value)}" for name, value in self.capture.items())
+        kept = " ".join(f"{name}={plain(value)}" for name, value in self.capture.items())
         return [self.name, f"{self.host}{self.path}", self.baseline, rollout, self.unit, kept]
 
 
 def address(name: str) -> str:
     """The path of one route in the API."""
     return f"/v1/routes/{quote(name, safe='')}"
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from modelctl.kinds import KINDS
+from modelctl.policy import Health
 from modelctl.rollout import Rollout, settled
 from modelctl.store.catalog import Catalog, RouteEntry
 from modelctl.traffic import Backend, Route, RoutingTable
@@ -19,7 +21,7 @@ def compile_table(
     deciding = {rollout.route: rollout for rollout in rollouts if rollout.open}
     return RoutingTable(
         version=version,
-        backends=tuple(sorted(backends, key=lambda backend: backend.name)),
+        backends=tuple(compile_backend(backend) for backend in sorted(backends, key=lambda backend: backend.name)),
         routes=tuple(compile_route(route, deciding.get(route.name)) for route in sorted(routes, key=lambda route: route.name)),
     )
 
@@ -30,10 +32,38 @@ def compile_catalog(catalog: Catalog) -> RoutingTable:
     return compile_table(catalog.version, backends=backends, routes=catalog.routes, rollouts=catalog.rollouts)
 
 
+def compile_backend(backend: Backend) -> Backend:
+    """The backend with the health checks that routers make of it."""
+    return msgspec.structs.replace(backend, health=checks_of(backend))
+
+
+def checks_of(backend: Backend) -> Health | None:
+    """The health checks of a registered backend: what was set, else its kind's; None for none.
+
+    The kind's are made of what a specification demands of every server, and where there is something to choose between: a lone
+    endpoint gets the requests anyway, and whether it answers them says more than a check.
+    """
+    if not backend.checked or backend.health is not None:
+        return backend.health if backend.checked else None
+    kind = KINDS.get(backend.kind)
+    if kind is None or len(backend.endpoints) < 2 or not kind.ready.demanded or kind.ready.method != "GET":
+        return None
+    return Health(path=kind.ready.path, status=kind.ready.status)
+
+
 def compile_route(route: RouteEntry, rollout: Rollout | None) -> Route:
     """One route: the split of its open rollout's step, or its baseline alone."""
     arms = settled(route.baseline) if rollout is None else rollout.current.arms
-    address = Route(name=route.name, path=route.path, host=route.host, unit=route.unit, capture=route.capture, arms=arms)
+    address = Route(
+        name=route.name,
+        path=route.path,
+        host=route.host,
+        unit=route.unit,
+        capture=route.capture,
+        admission=route.admission,
+        breaker=route.breaker,
+        arms=arms,
+    )
     if rollout is None:
         return address
     return msgspec.structs.replace(

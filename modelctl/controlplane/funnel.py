@@ -10,6 +10,7 @@ _WHY = {
     "too-large": "larger than the route shows (capture.shadow_bytes)",
     "inflight": "the candidate's limit of shown requests in flight was reached (max_inflight)",
     "aborted": "the request never became complete",
+    "shed": "the router was short of memory or time, and copies go first",
 }
 
 

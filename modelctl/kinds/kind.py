@@ -16,11 +16,16 @@ PROBLEM_LIMIT = 400
 
 
 class Probe(NamedTuple):
-    """A request that a server of a kind answers with `status` when it is ready. `path` counts from the server's root."""
+    """A request that a server of a kind answers with `status` when it is ready. `path` counts from the server's root.
+
+    `demanded`: the kind's specification demands it of every server, so one that answers otherwise is not ready. Else it is only
+    what most have, and nobody may be taken for dead by it.
+    """
 
     method: str
     path: str
     status: int
+    demanded: bool = False
 
 
 class Kind(Protocol):

@@ -33,7 +33,7 @@ class V2:
     """Triton answers the probe before its models are loaded; whether one model is ready is `/v2/models/NAME/ready`."""
 
     name = "v2"
-    ready = Probe("GET", "/v2/health/ready", 200)
+    ready = Probe("GET", "/v2/health/ready", 200, demanded=True)
     default_prediction = "predict"
 
     def check(self, prediction: str) -> None:

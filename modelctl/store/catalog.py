@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, Table, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from modelctl.errors import Conflict, NotFound
+from modelctl.policy import Admission, Breaker
 from modelctl.rollout import OPEN, Rollout, Stage
 from modelctl.store import tables
 from modelctl.traffic import Arm, Backend, Capture, RoutingTable, encode_table
@@ -35,13 +36,15 @@ class BackendEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A route as it is registered: its address and the explicit pointer to its baseline. Its shares follow from its rollout."""
+    """A route as it is registered: address, policies, the explicit pointer to its baseline. Its shares follow from its rollout."""
 
     name: str
     path: str = "/"
     host: str = ""
     unit: str = "request"
     capture: Capture = msgspec.field(default_factory=Capture)
+    admission: Admission = msgspec.field(default_factory=Admission)
+    breaker: Breaker | None = None
     baseline: str
     revision: int = 1
     created_at: int
@@ -147,6 +150,8 @@ def put_route(connection: Connection, entry: RouteEntry, *, removed_at: int = 0)
         "host": entry.host,
         "unit": entry.unit,
         "capture": _text(entry.capture),
+        "admission": _text(entry.admission),
+        "breaker": _text(entry.breaker),
         "baseline": entry.baseline,
         "revision": entry.revision,
         "created_at": entry.created_at,
@@ -279,6 +284,8 @@ def _route(row: Row[Any]) -> RouteEntry:
         host=row.host,
         unit=row.unit,
         capture=msgspec.json.decode(row.capture, type=Capture),
+        admission=msgspec.json.decode(row.admission, type=Admission),
+        breaker=msgspec.json.decode(row.breaker, type=Breaker | None),
         baseline=row.baseline,
         revision=row.revision,
         created_at=row.created_at,

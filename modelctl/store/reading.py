@@ -12,6 +12,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, cas
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from modelctl.errors import InvalidInput, NotFound
+from modelctl.evidence import CLEAN, CUT
 from modelctl.rollout import Rollout
 from modelctl.store.catalog import Event, read_event, read_rollout
 from modelctl.store.tables import event, feedback, pair, prediction, rollout, spool
@@ -37,7 +38,10 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """One answered request. At most one of label, number and text is set; `problem` says why none is."""
+    """One answered request. At most one of label, number and text is set; `problem` says why none is.
+
+    `first_event_us` is 0 without a whole event of an event stream; `attempts` is how often the request was sent to the arm.
+    """
 
     id: str
     request_id: str
@@ -58,6 +62,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     failure: str
     latency_us: int
     first_byte_us: int
+    first_event_us: int
+    attempts: int
     label: str | None
     number: float | None
     text: str | None
@@ -75,13 +81,15 @@ class PredictionDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two answers of a pair."""
+    """One of the two answers of a pair. `ended` is `clean` when it ended as HTTP says, `cut` when it broke off or never came."""
 
     backend: str
     outcome: str
     status: int
     failure: str = ""
+    ended: str
     latency_us: int
+    first_event_us: int
     label: str | None
     number: float | None
     text: str | None
@@ -91,7 +99,10 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """Both answers to one request. `agree` and `difference` are None when an answer holds nothing to compare."""
+    """Both answers to one request. `agree` and `difference` are None when an answer holds nothing to compare.
+
+    `ended` is `clean` when both answers ended as HTTP says, else `cut`.
+    """
 
     prediction_id: str
     request_id: str
@@ -103,6 +114,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     difference: float | None
     instances: int
     instances_agreeing: int
+    ended: str
     baseline: Side
     candidate: Side
     request: Body
@@ -298,13 +310,14 @@ def _body(row: Row[Any], prefix: str) -> Body:
 
 def _side(row: Row[Any], side: str) -> Side:
     columns = row._mapping
-    names = ("outcome", "status", "latency_us", "label", "number", "text", "values_json", "problem")
+    names = ("outcome", "status", "ended", "latency_us", "first_event_us", "label", "number", "text", "values_json", "problem")
     values = {name: columns[f"{side}_{name}"] for name in names}
     failure = columns["candidate_failure"] if side == "candidate" else ""
     return Side(backend=columns[side], failure=failure, answer=_body(row, side), **values)
 
 
 def _pair(row: Row[Any]) -> Pair:
+    baseline, candidate = _side(row, "baseline"), _side(row, "candidate")
     return Pair(
         prediction_id=row.prediction_id,
         request_id=row.request_id,
@@ -316,7 +329,8 @@ def _pair(row: Row[Any]) -> Pair:
         difference=row.difference,
         instances=row.instances,
         instances_agreeing=row.instances_agreeing,
-        baseline=_side(row, "baseline"),
-        candidate=_side(row, "candidate"),
+        ended=CLEAN if baseline.ended == candidate.ended == CLEAN else CUT,
+        baseline=baseline,
+        candidate=candidate,
         request=_body(row, "request"),
     )

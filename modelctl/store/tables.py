@@ -77,12 +77,15 @@ route = Table(
     _text("host"),
     Column("unit", Text, nullable=False),
     Column("capture", Text, nullable=False),
+    Column("admission", Text, nullable=False, server_default="{}"),
+    Column("breaker", Text, nullable=False, server_default="null"),
     Column("baseline", Text, ForeignKey("backend.name"), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("removed_at", BigInteger),
 )
-"""A route that is or was served; `capture` is a traffic.Capture. No two that are not removed share host and path."""
+"""A route that is or was served; `capture` is a traffic.Capture, `admission` a policy.Admission, `breaker` a policy.Breaker or
+null. No two that are not removed share host and path."""
 Index(
     "uq_route_address",
     route.c.host,
@@ -176,6 +179,8 @@ prediction = Table(
     _text("failure"),
     Column("latency_us", BigInteger, nullable=False),
     Column("first_byte_us", BigInteger, nullable=False),
+    _count("first_event_us"),
+    Column("attempts", BigInteger, nullable=False, server_default="1"),
     Column("label", Text),
     Column("number", Double),
     Column("text", Text),
@@ -188,16 +193,19 @@ prediction = Table(
     Index("ix_prediction_rollout_at", "rollout", "at"),
 )
 """Exactly one row per request of a client that an arm answered. `id` is 32 hex digits and grows with time; `arm` is the name of a
-backend, `probability` its share in basis points. label, number or text is that of the first instance; `values_json` holds
+backend, `probability` its share in basis points. `first_event_us` is 0 when the answer was no event stream, or held no whole event;
+`attempts` is how often the request was sent to the arm. label, number or text is that of the first instance; `values_json` holds
 all when there are several instances; `problem` says why there is none."""
 
 
 def _side(side: str) -> list[Column[str] | Column[int] | Column[float] | Column[bytes]]:
-    """One of the two answers of a pair."""
+    """One of the two answers of a pair. `ended` is `clean` when it ended as HTTP says, `cut` when it broke off or never came."""
     return [
         Column(f"{side}_outcome", Text, nullable=False),
         Column(f"{side}_status", BigInteger, nullable=False),
         Column(f"{side}_latency_us", BigInteger, nullable=False),
+        _count(f"{side}_first_event_us"),
+        Column(f"{side}_ended", Text, nullable=False, server_default="clean"),
         Column(f"{side}_label", Text),
         Column(f"{side}_number", Double),
         Column(f"{side}_text", Text),

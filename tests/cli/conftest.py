@@ -47,7 +47,7 @@ class Double:
             def answer(self) -> None:
                 double.handle(self)
 
-            do_GET = do_POST = do_DELETE = answer  # noqa: N815
+            do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
 
             def log_message(self, *args: object) -> None:
                 """Tests look at `asked` instead."""

@@ -65,13 +65,14 @@ def test_the_commands_of_this_version_are_all_there() -> None:
     ]
     assert {words[0] for words in COMMANDS if len(words) == 1} == set(wanted)
     assert {words for words in COMMANDS if len(words) == 2} == {
-        *((("backend", verb)) for verb in ("add", "list", "show", "test", "remove")),
-        *((("route", verb)) for verb in ("add", "list", "show", "remove")),
+        *((("backend", verb)) for verb in ("add", "set", "list", "show", "test", "remove")),
+        *((("route", verb)) for verb in ("add", "set", "list", "show", "remove")),
         ("feedback", "send"),
         ("feedback", "import"),
         ("db", "upgrade"),
         ("db", "current"),
     }
+    assert {words for words in COMMANDS if len(words) == 3} == {("route", "key", verb) for verb in ("add", "list", "revoke")}
 
 
 @pytest.mark.parametrize(

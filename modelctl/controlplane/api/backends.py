@@ -4,17 +4,25 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from modelctl.controlplane.api.call import Call, Endpoint
+from modelctl.controlplane.asking import partial, strict
+from modelctl.controlplane.compiler import checks_of
 from modelctl.controlplane.fleet import Convergence
-from modelctl.controlplane.operations.backends import NewBackend, add_backend, remove_backend
+from modelctl.controlplane.operations.backends import add_backend, remove_backend
+from modelctl.controlplane.operations.changing import change_backend
 from modelctl.controlplane.operations.inspecting import read_catalog
 from modelctl.controlplane.probing import Sample, Trial, probe
+from modelctl.policy import Health
 from modelctl.store.catalog import BackendEntry
 from modelctl.traffic import Backend
 
 
 class BackendView(Backend, frozen=True, kw_only=True):
-    """A registered backend. `convergence` comes with an answer to a change. `created_at` is a Unix time in microseconds."""
+    """A registered backend. `convergence` comes with an answer to a change. `created_at` is a Unix time in microseconds.
 
+    `checks` are the health checks that routers make: those of `health`, or of its kind; null for none.
+    """
+
+    checks: Health | None
     revision: int
     created_at: int
     convergence: Convergence | UnsetType = UNSET
@@ -42,6 +50,11 @@ async def show_backend(call: Call) -> BackendView:
     return _view(catalog.backend(call.name()))
 
 
+async def patch_backend(call: Call) -> BackendView:
+    change = await call.run(change_backend, call.name(), changes=call.body, author=call.author(), revision=call.revision())
+    return _view(change.subject, await call.conclude(change))
+
+
 async def delete_backend(call: Call) -> BackendView:
     change = await call.run(remove_backend, call.name(), author=call.author(), revision=call.revision())
     return _view(change.subject, await call.conclude(change))
@@ -54,7 +67,13 @@ async def test_backend(call: Call) -> Trial:
 
 def _view(entry: BackendEntry, convergence: Convergence | UnsetType = UNSET) -> BackendView:
     spec = msgspec.structs.asdict(entry.backend)
-    return BackendView(**spec, revision=entry.revision, created_at=entry.created_at, convergence=convergence)
+    return BackendView(
+        **spec,
+        checks=checks_of(entry.backend),
+        revision=entry.revision,
+        created_at=entry.created_at,
+        convergence=convergence,
+    )
 
 
 ENDPOINTS = (
@@ -64,7 +83,7 @@ ENDPOINTS = (
         path="/v1/backends",
         handle=create_backend,
         summary="Register a backend",
-        body=NewBackend,
+        body=strict(Backend),
         answer=BackendView,
         status=201,
     ),
@@ -77,6 +96,14 @@ ENDPOINTS = (
         answer=Trial,
     ),
     Endpoint(method="GET", path="/v1/backends/{name:name}", handle=show_backend, summary="Show a backend", answer=BackendView),
+    Endpoint(
+        method="PATCH",
+        path="/v1/backends/{name:name}",
+        handle=patch_backend,
+        summary="Change a backend: objects are merged, null is the default",
+        body=partial(Backend, without=("name",)),
+        answer=BackendView,
+    ),
     Endpoint(
         method="DELETE",
         path="/v1/backends/{name:name}",

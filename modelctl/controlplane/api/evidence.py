@@ -72,13 +72,15 @@ class PredictionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SideView(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two answers of a pair."""
+    """One of the two answers of a pair. `ended` is `clean` when it ended as HTTP says, `cut` when it broke off or never came."""
 
     backend: str
     outcome: str
     status: int
     failure: str
+    ended: str
     latency_us: int
+    first_event_us: int
     label: str | None
     number: float | None
     text: str | None
@@ -88,7 +90,7 @@ class SideView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairView(msgspec.Struct, frozen=True, kw_only=True):
-    """Both answers to one request."""
+    """Both answers to one request. `ended` is `clean` when both are."""
 
     prediction_id: str
     request_id: str
@@ -100,6 +102,7 @@ class PairView(msgspec.Struct, frozen=True, kw_only=True):
     difference: float | None
     instances: int
     instances_agreeing: int
+    ended: str
     baseline: SideView
     candidate: SideView
     request: BodyView

@@ -4,11 +4,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from modelctl.controlplane.api.call import Call, Endpoint
+from modelctl.controlplane.asking import partial, strict
 from modelctl.controlplane.fleet import Convergence
+from modelctl.controlplane.operations.changing import change_route
 from modelctl.controlplane.operations.inspecting import read_catalog
 from modelctl.controlplane.operations.moving import Move, move_rollout
 from modelctl.controlplane.operations.routes import NewRoute, add_route, put_baseline_back, remove_route
 from modelctl.errors import Conflict
+from modelctl.policy import Admission, Breaker
 from modelctl.rollout import Rollout, Verb
 from modelctl.store.catalog import Catalog, RouteEntry
 from modelctl.traffic import Capture
@@ -22,6 +25,8 @@ class RouteView(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     unit: str
     capture: Capture
+    admission: Admission
+    breaker: Breaker | None
     baseline: str
     rollout: int | None
     revision: int
@@ -67,6 +72,11 @@ async def show_route(call: Call) -> RouteView:
     return _view(catalog.route(call.name()), catalog)
 
 
+async def patch_route(call: Call) -> RouteView:
+    change = await call.run(change_route, call.name(), changes=call.body, author=call.author(), revision=call.revision())
+    return _view(change.subject, await call.run(read_catalog), convergence=await call.conclude(change))
+
+
 async def delete_route(call: Call) -> RouteView:
     change = await call.run(remove_route, call.name(), author=call.author(), revision=call.revision())
     return _view(change.subject, Catalog(), convergence=await call.conclude(change))
@@ -94,7 +104,13 @@ def _view(entry: RouteEntry, catalog: Catalog, *, convergence: Convergence | Uns
 ENDPOINTS = (
     Endpoint(method="GET", path="/v1/routes", handle=list_routes, summary="List the routes", answer=Routes),
     Endpoint(
-        method="POST", path="/v1/routes", handle=create_route, summary="Add a route", body=NewRoute, answer=RouteView, status=201
+        method="POST",
+        path="/v1/routes",
+        handle=create_route,
+        summary="Add a route",
+        body=strict(NewRoute),
+        answer=RouteView,
+        status=201,
     ),
     Endpoint(
         method="POST",
@@ -105,6 +121,14 @@ ENDPOINTS = (
         answer=PutBackDone,
     ),
     Endpoint(method="GET", path="/v1/routes/{name:name}", handle=show_route, summary="Show a route", answer=RouteView),
+    Endpoint(
+        method="PATCH",
+        path="/v1/routes/{name:name}",
+        handle=patch_route,
+        summary="Change a route's address, unit or policies: objects are merged, null is the default",
+        body=partial(NewRoute, without=("name", "baseline")),
+        answer=RouteView,
+    ),
     Endpoint(
         method="DELETE",
         path="/v1/routes/{name:name}",

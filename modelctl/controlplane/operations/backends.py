@@ -12,10 +12,6 @@ from modelctl.store.engine import writing
 from modelctl.traffic import Backend
 
 
-class NewBackend(Backend, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A backend as it is asked for: what nobody knows is refused. A router ignores it, so newer tables can have more."""
-
-
 def add_backend(engine: Engine, backend: Backend, *, author: Author) -> Change[BackendEntry]:
     """Registers the backend; the routers get to know it at once. A name that was removed may be used again.
 
@@ -26,8 +22,8 @@ def add_backend(engine: Engine, backend: Backend, *, author: Author) -> Change[B
         before = store.load(connection)
         if any(entry.name == backend.name for entry in before.backends):
             raise Conflict(
-                f"there is a backend {backend.name!r} already; a backend never changes, so that evidence stays about one model: "
-                f"give the new one a new name, or remove the old one first: modelctl backend remove {backend.name}"
+                f"there is a backend {backend.name!r} already, and evidence under one name is about one model: give another "
+                f"model another name; to change how this one is reached: modelctl backend set {backend.name}"
             )
         earlier = store.find_backend(connection, backend.name)
         entry = BackendEntry(backend=backend, revision=earlier.revision + 1 if earlier else 1, created_at=author.at)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from modelctl.controlplane.compiler import compile_route
 from modelctl.controlplane.operations.change import Author, Change, check_revision, publish
 from modelctl.errors import Conflict, InvalidInput, NotFound
+from modelctl.policy import Admission, Breaker
 from modelctl.store import catalog as store
 from modelctl.store.catalog import Catalog, Event, RouteEntry
 from modelctl.store.engine import writing
@@ -15,11 +16,7 @@ from modelctl.store.reading import baseline_events
 from modelctl.traffic import Capture
 
 
-class NewCapture(Capture, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A capture policy as it is asked for: what nobody knows is refused. A router ignores it, so newer tables can have more."""
-
-
-class NewRoute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewRoute(msgspec.Struct, frozen=True, kw_only=True):
     """A route as it is asked for."""
 
     name: str
@@ -27,7 +24,9 @@ class NewRoute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     path: str = "/"
     host: str = ""
     unit: str = "request"
-    capture: NewCapture = msgspec.field(default_factory=NewCapture)
+    capture: Capture = msgspec.field(default_factory=Capture)
+    admission: Admission = msgspec.field(default_factory=Admission)
+    breaker: Breaker | None = None
 
 
 def add_route(engine: Engine, wanted: NewRoute, *, author: Author) -> Change[RouteEntry]:
@@ -41,7 +40,9 @@ def add_route(engine: Engine, wanted: NewRoute, *, author: Author) -> Change[Rou
             created_at=author.at,
         )
         compile_route(entry, None)
-        _check_free(before, entry)
+        if any(route.name == wanted.name for route in before.routes):
+            raise Conflict(f"there is a route {wanted.name!r} already; choose another, or: modelctl route set {wanted.name}")
+        check_address_free(before, entry)
         store.put_route(connection, entry)
         after = msgspec.structs.replace(before, routes=(*before.routes, entry))
         event = route_event("add-route", entry, author=author, baseline_from="")
@@ -116,11 +117,10 @@ def refuse_open_rollout(catalog: Catalog, route: str) -> None:
         )
 
 
-def _check_free(catalog: Catalog, wanted: RouteEntry) -> None:
+def check_address_free(catalog: Catalog, wanted: RouteEntry) -> None:
+    """Raises Conflict when another route has the host and path of `wanted`."""
     for route in catalog.routes:
-        if route.name == wanted.name:
-            raise Conflict(f"there is a route {wanted.name!r} already; choose another, or: modelctl route remove {wanted.name}")
-        if (route.host, route.path) == (wanted.host, wanted.path):
+        if route.name != wanted.name and (route.host, route.path) == (wanted.host, wanted.path):
             where = f"{wanted.host or 'any host'}{wanted.path}"
             raise Conflict(f"route {route.name!r} has the address {where} already: one address has one route; choose another path")
 
