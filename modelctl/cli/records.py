@@ -43,7 +43,8 @@ class Event(msgspec.Struct, frozen=True):
         before, after = detail.get("baseline_from"), detail.get("baseline_to")
         what = f"{before} -> {after}" if before and after else f"baseline {after}" if after else self.backend
         rollout = f"rollout {self.rollout}" if self.rollout else None
-        return " · ".join(part for part in (self.route, rollout, what) if part) or "-"
+        changed = ", ".join(detail) if self.action.startswith("change-") else None
+        return " · ".join(part for part in (self.route, rollout, what, changed) if part) or "-"
 
 
 class PredictionRow(msgspec.Struct, frozen=True):

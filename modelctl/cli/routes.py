@@ -15,8 +15,12 @@ from modelctl.cli.fields import field_rows, plain
 from modelctl.cli.output import show, table, write_structured
 from modelctl.cli.result import Listing, show_listing, tell
 from modelctl.cli.route_options import RouteOptions
+from modelctl.errors import InvalidInput
 
 commands = typer.Typer(help="Stable addresses that clients use; each has a baseline backend.", no_args_is_help=True)
+
+# What holds the keys of a route.
+_OPENING = ("admission", "admission.keys")
 
 Name = Annotated[str, typer.Argument(help="Name of the route, such as fraud.", show_default=False)]
 
@@ -66,6 +70,8 @@ def set_(
     reset: Reset = None,
 ) -> None:
     """Change the address of a route, or what it lets in and keeps. What is not named stays; a list replaces the one before."""
+    if any(name in _OPENING for name in reset or []):
+        raise InvalidInput(f"that would open route {name} to everybody; take its keys back by name: modelctl route key revoke")
     change = change_of(options.fields() | ({} if path is None else {"path": path}), reset or [])
     route = session.api.patch(address(name), change)
     changed = read(route, Changed).convergence

@@ -4,7 +4,7 @@ A noun of the routing table takes no offence at fields it does not know, so that
 must not hold a field nobody knows, at any depth, because a misspelt policy would be a missing one.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import cache, reduce
 from operator import or_
 from types import UnionType
@@ -45,9 +45,8 @@ def merged(current: T, changes: Struct) -> T:
 
 
 def differences(before: T, after: T) -> dict[str, Any]:
-    """The fields in which two values differ, each with both of its values: what a history tells of a change."""
-    old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
-    return {name: {"from": old[name], "to": new[name]} for name in old if old[name] != new[name]}
+    """What a history tells of a change: the fields that differ by their place, such as `tls.verify`, with both values."""
+    return dict(_differing(msgspec.to_builtins(before), msgspec.to_builtins(after), within=""))
 
 
 @cache
@@ -55,6 +54,14 @@ def _strict(noun: type[Struct]) -> Any:  # noqa: ANN401 a subclass of the noun
     """The same type each time: two of one name would have no names in the API's schema."""
     fields = [(field.name, _each(field.type, _strict), _default_of(field)) for field in msgspec.structs.fields(noun)]
     return _defined(f"New{_bare(noun)}", fields, noun=noun, bases=(noun,))
+
+
+def _differing(old: dict[str, Any], new: dict[str, Any], *, within: str) -> Iterator[tuple[str, Any]]:
+    for name in old:
+        if isinstance(old[name], dict) and isinstance(new[name], dict):
+            yield from _differing(old[name], new[name], within=f"{within}{name}.")
+        elif old[name] != new[name]:
+            yield f"{within}{name}", {"from": old[name], "to": new[name]}
 
 
 def _merged(noun: type[T], current: T | None, *, changes: Struct) -> T:

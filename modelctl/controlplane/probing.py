@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from modelctl import evidence
+from modelctl.controlplane.reaching import root, tls_name, transport
 from modelctl.endpoint import parse_endpoint
 from modelctl.errors import InvalidInput
 from modelctl.evidence import Answer
@@ -54,7 +55,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def probe(backend: Backend, sample: Sample) -> Trial:
-    """Sends the sample to the backend's first URL. Never raises for what the backend does."""
+    """Sends the sample to the backend's first URL. Never raises for what the backend does.
+
+    Raises InvalidInput when the files that its TLS needs cannot be read here.
+    """
     answer = await _answer(backend, sample)
     kind = kind_named(backend.kind)
     extraction = kind.extract(answer, backend)
@@ -73,6 +77,7 @@ async def probe(backend: Backend, sample: Sample) -> Trial:
 async def _answer(backend: Backend, sample: Sample) -> Answer:
     response_timeout = min(backend.response_timeout_ms / 1000, LONGEST)
     timeout = httpx.Timeout(response_timeout, connect=backend.connect_timeout_ms / 1000)
+    way = transport(backend)
     started = monotonic()
     status, failure = 0, ""
     head: httpx.Headers = httpx.Headers()
@@ -81,8 +86,14 @@ async def _answer(backend: Backend, sample: Sample) -> Answer:
     try:
         async with (
             asyncio.timeout(response_timeout + backend.connect_timeout_ms / 1000),
-            httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client,
-            client.stream(sample.method, _url(backend, sample), content=_content(sample), headers=_headers(sample)) as response,
+            httpx.AsyncClient(transport=way, timeout=timeout, follow_redirects=False, trust_env=False) as client,
+            client.stream(
+                sample.method,
+                _url(backend, sample),
+                content=_content(sample),
+                headers=_headers(sample),
+                extensions=tls_name(backend),
+            ) as response,
         ):
             first_byte = _elapsed(started)
             status, head = response.status_code, response.headers
@@ -109,8 +120,8 @@ def _failure(error: Exception, *, answering: bool) -> str:
 
 
 def _url(backend: Backend, sample: Sample) -> str:
-    endpoint = parse_endpoint(backend.endpoints[0])
-    return f"{endpoint}{sample.path}" if sample.path or endpoint.path else f"{endpoint}/"
+    url = root(backend)
+    return f"{url}{sample.path}" if sample.path or parse_endpoint(backend.endpoints[0]).path else f"{url}/"
 
 
 def _content(sample: Sample) -> bytes | None:

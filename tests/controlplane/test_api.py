@@ -182,6 +182,70 @@ def test_if_match_guards_a_change(stocked: httpx.Client) -> None:
     assert stocked.get("/v1/rollouts/1").json()["phase"] == "paused"
 
 
+def test_a_backend_is_changed_by_a_patch_that_names_its_revision(stocked: httpx.Client) -> None:
+    tag = stocked.get("/v1/backends/b").headers["etag"]
+    changed = stocked.patch("/v1/backends/b", json={"kind": "v2", "retries": {"attempts": 3}}, headers={"if-match": tag})
+    assert (changed.status_code, changed.headers["etag"], changed.json()["retries"]["attempts"]) == (200, '"2"', 3)
+    assert changed.json()["convergence"]["version"] == 4
+    stale = stocked.patch("/v1/backends/b", json={"idempotent": True}, headers={"if-match": tag})
+    assert (stale.status_code, stale.json()["code"]) == (412, "stale-revision")
+    assert stocked.get("/v1/backends/b").json()["idempotent"] is False
+
+
+def test_a_backend_shows_the_health_checks_that_routers_make(stocked: httpx.Client) -> None:
+    two = {"name": "c", "endpoints": ["http://c.test:1", "http://c.test:2"], "kind": "v2"}
+    made = post(stocked, "/v1/backends", two).json()
+    assert (made["health"], made["checks"]["path"]) == (None, "/v2/health/ready")
+    assert stocked.patch("/v1/backends/c", json={"checked": False}).json()["checks"] is None
+
+
+def test_a_route_is_changed_by_a_patch_and_keeps_its_rollout(stocked: httpx.Client) -> None:
+    post(stocked, "/v1/rollouts", {"strategy": "shadow"})
+    changed = stocked.patch("/v1/routes/fraud", json={"admission": {"deny": ["/admin"]}, "breaker": {}}).json()
+    assert (changed["admission"]["deny"], changed["breaker"]["probes"], changed["rollout"]) == (["/admin"], 3, 1)
+    shown = stocked.get("/v1/routes/fraud")
+    assert (shown.json()["admission"], shown.headers["etag"]) == (changed["admission"], '"2"')
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        ("/v1/backends/b", {"name": "c"}, 422, "unknown field `name`"),
+        ("/v1/backends/b", {"tls": {"verfy": False}}, 422, "unknown field `verfy`"),
+        ("/v1/backends/b", {"tls": {"ca": "ca.pem"}}, 422, "absolute path"),
+        ("/v1/backends/zz", {}, 404, "no backend 'zz'"),
+        ("/v1/routes/fraud", {"baseline": "b"}, 422, "unknown field `baseline`"),
+        ("/v1/routes/fraud", {"admission": {"keys": [{"name": "app", "sha256": "mk_secret"}]}}, 422, "64 lower-case hex digits"),
+    ],
+)
+def test_a_patch_that_is_wrong_is_a_problem_that_says_so(
+    stocked: httpx.Client, path: str, *, body: object, status: int, words: str
+) -> None:
+    answer = stocked.patch(path, json=body)
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+
+
+def test_a_patch_waits_for_the_routers_like_any_command(stocked: httpx.Client) -> None:
+    with Router(stocked, "w0"):
+        while not stocked.get("/v1/status").json()["workers"]:
+            time.sleep(0.01)
+        changed = stocked.patch("/v1/backends/b", json={"max_inflight": 9}).json()["convergence"]
+    assert (changed["converged"], [one["worker"] for one in changed["workers"]]) == (True, ["w0"])
+
+
+def test_evidence_tells_of_attempts_first_events_and_ends(stocked: httpx.Client, lite: Engine) -> None:
+    store_prediction(lite, "p1", attempts=2, first_event_us=900)
+    store_pair(lite, "p1", candidate_ended="cut", candidate_first_event_us=800)
+    store_pair(lite, "p2")
+    (one,) = stocked.get("/v1/predictions").json()["items"]
+    assert (one["attempts"], one["first_event_us"]) == (2, 900)
+    whole, cut = stocked.get("/v1/pairs").json()["items"]
+    assert (whole["ended"], whole["baseline"]["ended"], whole["candidate"]["ended"]) == ("clean", "clean", "clean")
+    assert (cut["ended"], cut["baseline"]["ended"], cut["candidate"]["ended"]) == ("cut", "clean", "cut")
+    assert (cut["baseline"]["first_event_us"], cut["candidate"]["first_event_us"]) == (0, 800)
+
+
 def test_lists_come_in_pages(stocked: httpx.Client, lite: Engine) -> None:
     for number in range(5):
         store_prediction(lite, f"p{number}", label="yes")

@@ -253,7 +253,7 @@ def test_the_split_is_checked_stage_by_stage_against_its_own_shares() -> None:
 
 
 def test_the_funnel_names_a_reason_for_each_loss() -> None:
-    keys = {"eligible": 1000, "sampled": 500, "sent": 480, "skipped:inflight": 15, "skipped:too-large": 5}
+    keys = {"eligible": 1000, "sampled": 500, "sent": 480, "skipped:inflight": 14, "skipped:too-large": 5, "skipped:shed": 1}
     found = funnel(Sums(counts("b", "funnel", {**keys, "answered": 470, "parsed": 460, "paired": 480})), "b")
     assert (found.eligible, found.sampled, found.sent, found.answered, found.parsed, found.paired) == (
         1000,
@@ -263,14 +263,16 @@ def test_the_funnel_names_a_reason_for_each_loss() -> None:
         460,
         480,
     )
-    assert found.skipped == {"inflight": 15, "too-large": 5}
+    assert found.skipped == {"inflight": 14, "too-large": 5, "shed": 1}
     assert [(loss.stage, loss.n) for loss in found.losses] == [
         ("sampled", 500),
-        ("sent", 15),
+        ("sent", 14),
+        ("sent", 1),
         ("sent", 5),
         ("answered", 10),
         ("parsed", 10),
     ]
+    assert found.losses[2].reason == "the router was short of memory or time, and copies go first"
 
 
 def word(of: Evidence, *, unit: str = "request") -> str:

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelctl.controlplane.compiler import bereft, compile_route, compile_table
+from modelctl.controlplane.compiler import bereft, checks_of, compile_route, compile_table
 from modelctl.errors import InvalidTable
+from modelctl.policy import Admission, Breaker, Health
 from modelctl.rollout import Phase, Rollout, Verb, apply
 from modelctl.store.catalog import RouteEntry
-from modelctl.traffic import ALL, Route, RoutingTable, assign, decode_table, encode_table
+from modelctl.traffic import ALL, Backend, Route, RoutingTable, assign, decode_table, encode_table
 from tests.controlplane.scene import AT, SALT, backend, rollout
 
 ENTRY = RouteEntry(name="fraud", path="/fraud", unit="header:x-user", baseline="a", created_at=AT)
@@ -60,6 +61,39 @@ def test_the_same_catalog_gives_the_same_bytes_whatever_its_order() -> None:
 def test_a_table_that_lacks_a_backend_is_refused() -> None:
     with pytest.raises(InvalidTable, match="does not hold: a"):
         compile_table(1, backends=[backend("b")], routes=[ENTRY], rollouts=[])
+
+
+TWO = ("http://a.test:1", "http://a.test:2")
+
+
+@pytest.mark.parametrize(
+    ("kind", "endpoints", "wanted"),
+    [
+        ("v2", TWO, Health(path="/v2/health/ready")),
+        ("v2", TWO[:1], None),  # a lone endpoint gets the requests anyway
+        ("v1", TWO, None),  # TensorFlow Serving has no /v1/models
+        ("json", TWO, None),  # a server of one's own need not have /health
+        ("of-another-version", TWO, None),
+    ],
+)
+def test_health_checks_that_nobody_set_are_those_every_server_of_the_kind_must_answer(
+    kind: str, endpoints: tuple[str, ...], wanted: Health | None
+) -> None:
+    assert checks_of(Backend(name="a", endpoints=endpoints, kind=kind)) == wanted
+
+
+def test_health_checks_that_were_set_are_made_whatever_the_kind_and_none_when_switched_off() -> None:
+    own = Health(path="/well", status=204)
+    assert checks_of(Backend(name="a", endpoints=TWO[:1], health=own)) == own
+    assert checks_of(Backend(name="a", endpoints=TWO, kind="v2", checked=False)) is None
+    assert checks_of(Backend(name="a", endpoints=TWO, health=own, checked=False)) is None
+
+
+def test_the_table_holds_the_checks_that_routers_make_and_the_policies_of_the_route() -> None:
+    entry = msgspec.structs.replace(ENTRY, admission=Admission(deny=("/admin",)), breaker=Breaker(probes=1))
+    made = compile_table(1, backends=[Backend(name="a", endpoints=TWO, kind="v2")], routes=[entry], rollouts=[])
+    assert made.backends[0].health == Health(path="/v2/health/ready")
+    assert (made.routes[0].admission, made.routes[0].breaker) == (entry.admission, entry.breaker)
 
 
 def test_a_backend_is_bereft_when_a_route_no_longer_sends_it_anything() -> None:

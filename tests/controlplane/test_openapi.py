@@ -42,5 +42,14 @@ def test_parameters_are_described_with_their_types() -> None:
     assert poll["after"] is False
 
 
+def test_a_change_is_described_as_any_of_the_fields_of_its_noun() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["BackendChanges"]["properties"].keys() == schemas["NewBackend"]["properties"].keys() - {"name"}
+    assert schemas["RouteChanges"]["properties"].keys() == schemas["NewRoute"]["properties"].keys() - {"name", "baseline"}
+    for name in ("BackendChanges", "RouteChanges", "HealthChanges", "AdmissionChanges"):
+        assert not schemas[name]["required"]
+        assert schemas[name]["additionalProperties"] is False
+
+
 def test_the_report_is_described_down_to_its_rows() -> None:
     assert "lower" in DOCUMENT["components"]["schemas"]["Row"]["properties"]

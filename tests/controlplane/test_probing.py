@@ -2,15 +2,21 @@
 
 import asyncio
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 import pytest
 
 from modelctl.controlplane.probing import Sample, Trial, probe
 from modelctl.errors import InvalidInput
+from modelctl.policy import Tls
 from modelctl.traffic import Backend
 
 
@@ -68,6 +74,88 @@ def model() -> Iterator[str]:
 def tried(url: str, sample: str = '{"body": {"amount": 1}, "path": "/predict"}', *, response_timeout_ms: int = 5_000) -> Trial:
     backend = Backend(name="m", endpoints=(url,), response_timeout_ms=response_timeout_ms)
     return asyncio.run(probe(backend, msgspec.json.decode(sample, type=Sample)))
+
+
+class UnixServer(ThreadingHTTPServer):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        return self.socket.accept()[0], ("unix", 0)
+
+
+@contextmanager
+def running(server: ThreadingHTTPServer) -> Iterator[ThreadingHTTPServer]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def sample_of(backend: Backend) -> Trial:
+    return asyncio.run(probe(backend, msgspec.json.decode('{"text": "x", "path": "/predict"}', type=Sample)))
+
+
+def test_a_backend_on_a_unix_socket_is_reached() -> None:
+    with TemporaryDirectory() as folder, running(UnixServer(f"{folder}/m.sock", Model)):  # type: ignore[arg-type]
+        found = sample_of(Backend(name="m", endpoints=(f"unix:{folder}/m.sock",)))
+    assert (found.status, found.prediction) == (200, "fraud")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for model.test and its key; nobody but itself vouches for it."""
+    folder = tmp_path_factory.mktemp("tls")
+    files = str(folder / "ca.pem"), str(folder / "key.pem")
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    names = ["-subj", "/CN=model.test", "-addext", "subjectAltName=DNS:model.test"]
+    subprocess.run([*made, *names, "-keyout", files[1], "-out", files[0]], check=True, capture_output=True)
+    return files
+
+
+class SecureServer(ThreadingHTTPServer):
+    """Behind TLS, asking for a client's certificate; a handshake that fails is the client's business."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(("127.0.0.1", 0), Model)
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture(scope="module")
+def secure(certificate: tuple[str, str]) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(certificate[0])
+    with running(SecureServer(context)) as server:
+        yield f"https://127.0.0.1:{server.server_address[1]}"
+
+
+def test_a_certificate_is_checked_as_the_backend_says(secure: str, certificate: tuple[str, str]) -> None:
+    ca, key = certificate
+
+    def trial(**tls: object) -> tuple[int, str]:
+        found = sample_of(Backend(name="m", endpoints=(secure,), tls=Tls(**tls)))  # type: ignore[arg-type]
+        return found.status, found.failure
+
+    assert trial() == (0, "connect")
+    assert trial(ca=ca) == (0, "connect")  # it is for model.test, not for 127.0.0.1
+    assert trial(ca=ca, server_name="model.test") == (200, "")
+    assert trial(ca=ca, server_name="model.test", certificate=ca, key=key) == (200, "")
+    assert trial(verify=False) == (200, "")
+
+
+@pytest.mark.parametrize("tls", [{"ca": "/nowhere/ca.pem"}, {"certificate": "/nowhere/client.pem"}, {"ca": "/etc/hostname"}])
+def test_tls_files_that_cannot_be_used_here_are_named_as_such(secure: str, tls: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"cannot use the TLS files of backend 'm' .* at the same paths"):
+        sample_of(Backend(name="m", endpoints=(secure,), tls=Tls(**tls)))
 
 
 def test_a_good_answer_is_explained(model: str) -> None:

@@ -1,16 +1,21 @@
 """The revisions make exactly the tables of `modelctl.store.tables`, on both databases."""
 
+import io
 import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 import modelctl.migrations
 from modelctl.errors import ModelctlError, SchemaOutdated
-from modelctl.store import schema
+from modelctl.policy import Admission
+from modelctl.store import catalog, schema
+from modelctl.store import reading as evidence
 from modelctl.store.engine import connect, reading, writing
 from modelctl.store.tables import metadata
 
@@ -86,6 +91,50 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(database_url: s
         with pytest.raises(SchemaOutdated, match=r"9999.*newer"):
             attempt(database_url)
     assert schema.current(database_url) == "9999"
+
+
+def _upgrade_to(connection: Connection, revision: str) -> None:
+    config = Config(output_buffer=io.StringIO(), stdout=io.StringIO())
+    config.set_main_option("script_location", "modelctl:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+PREDICTION = (
+    "INSERT INTO prediction (id, request_id, at, route, rollout, stage, table_version, arm, role, reason, probability, method, "
+    "target, status, outcome, failure, latency_us, first_byte_us, request_body, answer_body) VALUES "
+    "(:id, 'r', 1, 'fraud', 1, 1, 1, 'a', 'baseline', 'split', 9500, 'POST', '/', 200, 'ok', :failure, 5, 4, :none, :none)"
+)
+PAIR = (
+    "INSERT INTO pair (prediction_id, candidate, request_id, at, route, rollout, stage, baseline, candidate_failure, "
+    "baseline_outcome, baseline_status, baseline_latency_us, baseline_body, candidate_outcome, candidate_status, "
+    "candidate_latency_us, candidate_body, request_body) VALUES "
+    "(:id, 'b', 'r', 1, 'fraud', 1, 1, 'a', :candidate, 'ok', 200, 5, :none, 'ok', 200, 5, :none, :none)"
+)
+
+
+def test_what_the_first_schema_held_is_still_there_and_tells_how_its_answers_ended(empty_database_url: str) -> None:
+    engine = connect(empty_database_url)
+    with writing(engine) as connection:
+        _upgrade_to(connection, "0001")
+        backend = "INSERT INTO backend (name, spec, revision, created_at) VALUES ('a', :spec, 1, 1)"
+        connection.execute(text(backend), {"spec": '{"name":"a","endpoints":["http://a.test"]}'})
+        route = "INSERT INTO route (name, path, unit, capture, baseline, revision, created_at)"
+        connection.execute(text(f"{route} VALUES ('fraud', '/fraud', 'request', '{{}}', 'a', 3, 1)"))
+        for name, baseline, candidate in (("p1", "", ""), ("p2", "truncated", ""), ("p3", "", "reset")):
+            connection.execute(text(PREDICTION), {"id": name, "failure": baseline, "none": b""})
+            connection.execute(text(PAIR), {"id": name, "candidate": candidate, "none": b""})
+    assert schema.upgrade(empty_database_url) == schema.head()
+    with reading(engine) as connection:
+        (entry,) = catalog.load(connection).routes
+        page = evidence.pairs(connection, {})
+        first, *_ = evidence.predictions(connection, {}).items
+    engine.dispose()
+    assert (entry.revision, entry.admission, entry.breaker) == (3, Admission(), None)
+    ends = [(one.prediction_id, one.baseline.ended, one.candidate.ended) for one in page.items]
+    assert ends == [("p3", "clean", "cut"), ("p2", "cut", "clean"), ("p1", "clean", "clean")]
+    assert (first.attempts, first.first_event_us) == (1, 0)
 
 
 def test_no_revision_offers_a_way_back() -> None:

@@ -1,9 +1,11 @@
 """What two answers say about each other, and what is made of odd bytes."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelctl.evidence import SENT, Compared
 from modelctl.kinds import Outcome, Value
 from modelctl.recorder.rows import Agreement, Judged, compare, judge, pair_row, prediction_row, storable, text_from
 from modelctl.store.tables import pair, prediction
@@ -88,6 +90,30 @@ def test_rows_have_exactly_the_columns_of_their_tables() -> None:
     first, second = readings(shown_to_new(1, "cat", "dog"))
     assert prediction_row(first).keys() == set(prediction.c.keys())  # type: ignore[arg-type]
     assert pair_row(second).keys() == set(pair.c.keys())  # type: ignore[arg-type]
+
+
+def test_a_row_tells_how_often_a_request_was_sent_and_when_the_first_event_came() -> None:
+    given = msgspec.structs.replace(served(1, answer("old")), attempts=3)
+    (one,) = readings([msgspec.structs.replace(given, answer=msgspec.structs.replace(given.answer, first_event=700))])
+    row = prediction_row(one)  # type: ignore[arg-type]
+    assert (row["attempts"], row["first_event_us"]) == (3, 700)
+
+
+def test_a_record_of_an_older_router_was_sent_once_and_held_no_event() -> None:
+    (one,) = readings([served(1, answer("old"))])
+    row = prediction_row(one)  # type: ignore[arg-type]
+    assert (row["attempts"], row["first_event_us"]) == (1, 0)
+
+
+@pytest.mark.parametrize("failure", ["connect", "timeout", "reset", "truncated", "invalid", "overload", "client-gone"])
+def test_a_pair_tells_which_of_its_answers_was_cut(failure: str) -> None:
+    first = served(1, answer("old"), shown={"new": SENT})
+    shadow = msgspec.structs.replace(answer("new", failure=failure), first_event=800)
+    _, whole = readings(shown_to_new(1, "cat", "cat"))
+    (cut,) = readings([Compared(first, shadow)])
+    rows = [pair_row(one) for one in (whole, cut)]  # type: ignore[arg-type]
+    assert [(row["baseline_ended"], row["candidate_ended"]) for row in rows] == [("clean", "clean"), ("clean", "cut")]
+    assert [row["candidate_first_event_us"] for row in rows] == [0, 800]
 
 
 def test_all_instances_are_kept_when_there_are_several() -> None:
