@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 import msgspec
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from modelctl.cli import app
 from modelctl.cli.exits import Exit
 from modelctl.policy import Admission, Breaker, Ejection, Health, RateLimit, Retries
 from modelctl.router.refusal import Refusal
@@ -69,3 +72,24 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", readme.read_text())
     assert links
     assert [link for link in links if not (DOCS.parent / link).exists()] == []
+
+
+def options_of(*words: str) -> set[str]:
+    """The long options of a command, but those every command has."""
+    command = get_command(app)
+    for word in words:
+        assert isinstance(command, TyperGroup)
+        command = command.commands[word]
+    every = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    return {name for name in every if name.startswith("--")} - {"--url", "--output", "--help"}
+
+
+def test_every_policy_option_is_documented() -> None:
+    text = (DOCS / "cli.md").read_text().split("\n## Policies of backends and routes\n", 1)[1].split("\n## ", 1)[0]
+    backend, route = text.split("| option of `route` |")
+    table = re.compile(r"^\| ((?:`--[a-z-]+` ?)+)", re.MULTILINE)
+    for noun, part in (("backend", backend), ("route", route)):
+        documented = {option for row in table.findall(part) for option in re.findall(r"--[a-z-]+", row)}
+        assert documented | {"--reset"} == options_of(noun, "set")
+    assert options_of("backend", "add") == options_of("backend", "set") - {"--reset"}
+    assert options_of("route", "add") == options_of("route", "set") - {"--reset"} | {"--backend"}

@@ -13,7 +13,7 @@ from modelctl.traffic import ALL
 _PERCENT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?%?", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,9})(ms|[smhd])", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_SIZE = re.compile(r"([0-9]{1,15})(KiB|MiB|GiB)?", re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,16})(KiB|MiB|GiB)?", re.ASCII)
 _BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 

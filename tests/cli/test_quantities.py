@@ -4,7 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelctl.cli.quantities import basis_points, duration, ladder, milliseconds, percent, seconds, shares
+from modelctl.cli.quantities import (
+    basis_points,
+    duration,
+    ladder,
+    milliseconds,
+    percent,
+    ration,
+    seconds,
+    shares,
+    shown_duration,
+    shown_size,
+    size,
+    whole_milliseconds,
+)
 from modelctl.errors import InvalidInput
 
 
@@ -78,3 +91,44 @@ def test_a_duration_reads_back_as_no_more_than_it_was_and_close_to_it(value: int
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.4213, "0.42 ms"), (4.21, "4.2 ms"), (1250.4, "1,250 ms")])
 def test_latencies_show_the_digits_that_say_something(value: float | None, text: str) -> None:
     assert milliseconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("0", 0), ("4096", 4096), ("64KiB", 65_536), ("10MiB", 10 << 20), ("1GiB", 1 << 30), ("0MiB", 0)]
+)
+def test_a_size_is_bytes_or_in_powers_of_1024(text: str, found: int) -> None:
+    assert size(text) == found
+
+
+@given(st.integers(0, 1 << 50))
+def test_every_size_that_is_shown_reads_back_as_itself(value: int) -> None:
+    assert size(shown_size(value)) == value
+
+
+@pytest.mark.parametrize("text", ["", "MiB", "-1", "1.5MiB", "10 MiB", "10MB", "10mib", "٥", "1e3", "99999999999999999"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is no size"):
+        size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("100/60s", (100, 60)), ("5/s", (5, 1)), ("1000/1h", (1000, 3600)), ("9/m", (9, 60)), ("1/1m30s", (1, 90))]
+)
+def test_a_rate_is_requests_in_whole_seconds(text: str, found: tuple[int, int]) -> None:
+    assert ration(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "100", "100/", "/s", "100/500ms", "1/1500ms", "-1/s", "x/s", "1/x", "٥/s", "1/0s", "1/s/s"])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"is no (rate|duration)"):
+        ration(text)
+
+
+@pytest.mark.parametrize(("text", "found"), [("500ms", 500), ("10s", 10_000), ("1h30m", 5_400_000)])
+def test_a_duration_is_whole_milliseconds(text: str, found: int) -> None:
+    assert whole_milliseconds(text) == found
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1_000, "1s"), (2_500, "2.5s"), (90_000, "1m 30s"), (250, "0.25s")])
+def test_milliseconds_are_shown_as_people_type_them(value: int, shown: str) -> None:
+    assert shown_duration(value) == shown
