@@ -1,11 +1,13 @@
 """Where a backend listens: one URL, checked when it is written down.
 
 The rules follow the server-side request forgery advisories of gateways like this one (GHSA-h7x2-h6g9-p789): only http and
-https, no credentials, addresses only in their canonical spelling, never a link-local or metadata address.
+https, no credentials, addresses only in their canonical spelling, never a link-local or metadata address. What a host name
+stands for is known only when it is resolved, so the same rules (`Reach`) are applied again right before each connection.
 """
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,13 +19,16 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0
 _LOOKS_NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*")
 # Dot segments and separators, in spellings that servers read differently.
 _DISPUTED = re.compile(r"//|/\.|\\|%(2e|2f|5c)", re.IGNORECASE)
-_METADATA = ip_address("fd00:ec2::254")
+# Metadata services of clouds that are not link-local: AWS and Google over IPv6, Alibaba, Oracle, Azure.
+_METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")))
 # IPv6 addresses that stand for an IPv4 address, and how many bits are behind it: mapped, compatible, 6to4 and NAT64.
 _EMBEDDING = tuple(
     (ip_network(net), bits) for net, bits in (("::ffff:0:0/96", 0), ("::/96", 0), ("2002::/16", 80), ("64:ff9b::/96", 0))
 )
 _DEFAULT_PORT = {"http": 80, "https": 443, "unix": 80}
 _SOCKET = re.compile(r"unix:(/[A-Za-z0-9._@+/-]{1,100})")
+_DENIED = "a link-local, metadata, multicast or unspecified address: a model server never listens there"
+SOCKETS = "unix"  # the word for Unix sockets in a list of networks
 
 
 class Endpoint(NamedTuple):
@@ -100,17 +105,47 @@ def _checked_host(host: str) -> str:
         if not _HOST.fullmatch(bare) or _LOOKS_NUMERIC.fullmatch(bare):
             raise InvalidInput(f"{host!r} is neither a host name nor an IP address in its usual spelling") from None
         return host
-    reached = _reached(address)
-    if reached.is_link_local or reached.is_multicast or reached.is_unspecified or reached == _METADATA:
-        raise InvalidInput(
-            f"{host} is a link-local, metadata, multicast or unspecified address: a model server never listens there"
-        )
+    if denied(address):
+        raise InvalidInput(f"{host} is {_DENIED}")
     return str(address)
 
 
-def _reached(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def denied(address: IPv4Address | IPv6Address) -> bool:
+    """Whether no model server ever listens there: link-local, metadata, multicast, unspecified; in any IPv6 spelling."""
+    to = reached(address)
+    return to.is_link_local or to.is_multicast or to.is_unspecified or to in _METADATA
+
+
+def reached(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The IPv4 address that an IPv6 address stands for, else the address."""
     for network, bits in _EMBEDDING:
         if address in network:
             return IPv4Address(int(address) >> bits & 0xFFFF_FFFF)
     return address
+
+
+class Reach(NamedTuple):
+    """Where model servers may be: never at a denied address; elsewhere `anywhere`, or only in `networks` and on `sockets`."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    sockets: bool = True
+    anywhere: bool = True
+
+    def fault(self, address: IPv4Address | IPv6Address) -> str:
+        """Why no connection is made to this address, or "" when one may be."""
+        if denied(address):
+            return f"{address} is {_DENIED}"
+        if self.anywhere or any(one in network for network in self.networks for one in (address, reached(address))):
+            return ""
+        return f"{address} is in none of the networks of MODELCTL_BACKEND_NETWORKS"
+
+    def socket_fault(self, path: str) -> str:
+        """The same for a Unix socket."""
+        return "" if self.sockets else f"{path} is a Unix socket, and MODELCTL_BACKEND_NETWORKS does not name {SOCKETS!r}"
+
+
+def reach_of(words: Iterable[str]) -> Reach:
+    """The reach that networks and the word `unix` describe; without any, everything that is not denied."""
+    named = tuple(words)
+    networks = tuple(ip_network(word) for word in named if word != SOCKETS)
+    return Reach(networks, SOCKETS in named, anywhere=False) if named else Reach()

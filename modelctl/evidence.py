@@ -37,6 +37,7 @@ def segment_name(number: int) -> str:
 
 # Why an answer is not a complete HTTP response of its backend.
 CONNECT = "connect"  # no connection to any endpoint within the connect timeout
+TLS = "tls"  # the TLS handshake failed, or the files for it cannot be used
 TIMEOUT = "timeout"  # no first byte within the response timeout
 RESET = "reset"  # the connection broke before the first byte
 TRUNCATED = "truncated"  # the connection broke, or the framing did, inside the answer

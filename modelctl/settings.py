@@ -11,26 +11,31 @@ from pathlib import Path
 
 import msgspec
 
+from modelctl.endpoint import SOCKETS
 from modelctl.errors import InvalidSettings
 
 PREFIX = "MODELCTL_"
+_SOCKET = re.compile(r"unix:(/[A-Za-z0-9._@+/-]{0,99}[A-Za-z0-9._@+-])")
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A host and port to listen on or connect to. Port 0 lets the system choose."""
+    """A host and port to listen on or connect to. Port 0 lets the system choose. With `socket` it is that Unix socket instead."""
 
     host: str
     port: int
+    socket: str = ""
 
     def __str__(self) -> str:
+        if self.socket:
+            return f"unix:{self.socket}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.host == "localhost":
+        if self.socket or self.host == "localhost":
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
@@ -47,7 +52,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path = Path(".modelctl")
     database: str = ""
     key: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    backend_networks: tuple[str, ...] = ()
     header_timeout: float = 10.0
     idle_timeout: float = 75.0
     body_timeout: float = 30.0
@@ -86,6 +95,18 @@ def parse_address(text: str) -> Address:
     return Address(host, int(match["port"]))
 
 
+def parse_listen(text: str) -> Address:
+    """`HOST:PORT`, `[IPv6]:PORT` or `unix:/PATH`. Raises ValueError."""
+    if not text.startswith("unix:"):
+        return parse_address(text)
+    match = _SOCKET.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f"{text!r} is not unix: and an absolute path of at most 100 plain characters, such as unix:/run/modelctl.sock"
+        )
+    return Address("", 0, match[1])
+
+
 def _parse_whole(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise ValueError(f"{text!r} is not a whole number")
@@ -105,7 +126,8 @@ def _parse_folder(text: str) -> Path:
 
 
 def _parse_networks(text: str) -> tuple[str, ...]:
-    return tuple(str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip())
+    words = [part.strip() for part in text.split(",")]
+    return tuple(word if word == SOCKETS else str(ipaddress.ip_network(word)) for word in words if word)
 
 
 def _parse_database(text: str) -> str:
@@ -114,6 +136,7 @@ def _parse_database(text: str) -> str:
     return re.sub(r"^postgresql://", "postgresql+psycopg://", text)
 
 
+_OWN_PARSERS: Mapping[str, Callable[[str], object]] = {"database": _parse_database, "listen": parse_listen}
 _PARSERS: Mapping[object, Callable[[str], object]] = {
     Address: parse_address,
     int: _parse_whole,
@@ -170,7 +193,7 @@ _FOREIGN = {f"{PREFIX}URL"}
 
 
 def _parsed(name: str, text: str, *, type_: object) -> object:
-    value = _parse_database(text) if name == "database" else _PARSERS[type_](text)
+    value = _OWN_PARSERS.get(name, _PARSERS[type_])(text)
     if isinstance(value, int | float) and name in _RANGES:
         low, high = _RANGES[name]
         if not low <= value <= high:
@@ -187,4 +210,15 @@ def _cross_faults(settings: Settings) -> list[str]:
         )
     if settings.key and not re.fullmatch(r"[!-~]{16,256}", settings.key):
         faults.append("MODELCTL_KEY: a key has 16 to 256 visible ASCII characters and no spaces")
-    return faults
+    return faults + _tls_faults(settings)
+
+
+def _tls_faults(settings: Settings) -> list[str]:
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        missing = "MODELCTL_TLS_KEY" if settings.tls_certificate else "MODELCTL_TLS_CERTIFICATE"
+        return [f"{missing}: it is not set; TLS for clients needs the certificate and its key, both or neither"]
+    if settings.tls_client_ca and not settings.tls_certificate:
+        return [
+            "MODELCTL_TLS_CLIENT_CA: clients show certificates only over TLS; set MODELCTL_TLS_CERTIFICATE and MODELCTL_TLS_KEY"
+        ]
+    return []

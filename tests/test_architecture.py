@@ -115,7 +115,7 @@ def test_the_declared_dependencies_are_the_used_ones(program: tuple[Source, ...]
     ("module", "absent"),
     [
         ("modelctl.router.__main__", "alembic sqlalchemy numpy scipy starlette httpx typer click rich uvicorn"),
-        ("modelctl.supervisor", "alembic sqlalchemy numpy scipy starlette httpx typer click rich uvicorn httptools"),
+        ("modelctl.supervisor.__main__", "alembic sqlalchemy numpy scipy starlette httpx typer click rich uvicorn httptools"),
         ("modelctl.recorder.__main__", "scipy starlette httpx typer click rich uvicorn httptools"),
         ("modelctl.cli", "alembic sqlalchemy numpy scipy starlette uvicorn httptools uvloop"),
     ],

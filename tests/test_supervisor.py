@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.settings import read_settings
-from modelctl.supervisor import LONGEST_PAUSE, Child, Plan, pause_before_restart, plans_for
+from modelctl.supervisor.__main__ import plans_for
+from modelctl.supervisor.child import LONGEST_PAUSE, Child, Plan, pause_before_restart
 
 PATIENCE = 15.0
 
@@ -40,12 +41,13 @@ while True:
 
 PROGRAM = """
 import sys
-from modelctl import supervisor
-supervisor.STOP_SECONDS = float(sys.argv[1])
-plans = [supervisor.Plan(part.split("=")[0], (sys.executable, "-c", {child!r}, part.split("=")[0], {notes!r}, part.split("=")[1]))
+from modelctl.supervisor import supervision
+from modelctl.supervisor.child import Plan, report
+supervision.STOP_SECONDS = float(sys.argv[1])
+plans = [Plan(part.split("=")[0], (sys.executable, "-c", {child!r}, part.split("=")[0], {notes!r}, part.split("=")[1]))
          for part in sys.argv[2:]]
 groups = ("router", "recorder", "controlplane")
-sys.exit(supervisor.Supervisor(plans, groups, drain_seconds=1.0).run(lambda: supervisor.report("started", "")))
+sys.exit(supervision.Supervisor(plans, groups, drain_seconds=1.0).run(lambda: report("started", "")))
 """
 
 
@@ -216,6 +218,7 @@ def test_a_machine_has_one_control_plane_one_recorder_and_its_workers(tmp_path: 
         routers = [plan for plan in plans if plan.name == "router"]
         assert [plan.name for plan in plans] == ["controlplane", "recorder", "router", "router", "router"]
         assert all(plan.sockets == (clients.fileno(),) for plan in routers)
-        assert len({plan.argv[plan.argv.index("--name") + 1] for plan in routers}) == 3
+        names = [plan.command(generation)[-1] for plan in routers for generation in (0, 1, 2)]
+        assert len(set(names)) == 9
         alone = plans_for(settings, clients=clients, control=None, control_url="http://127.0.0.1:1")
     assert {plan.name for plan in alone} == {"router"}

@@ -17,7 +17,7 @@ from modelctl.settings import PREFIX, read_settings
 commands = typer.Typer()
 
 DataDir = Annotated[str | None, typer.Option("--data-dir", help="Folder for the database, the spool and the last table.")]
-Listen = Annotated[str | None, typer.Option("--listen", help="HOST:PORT that clients of the models use.")]
+Listen = Annotated[str | None, typer.Option("--listen", help="HOST:PORT or unix:/PATH that clients of the models use.")]
 Control = Annotated[str | None, typer.Option("--control", help="HOST:PORT of the control API.")]
 Workers = Annotated[str | None, typer.Option("--workers", help="How many router processes.")]
 Database = Annotated[str | None, typer.Option("--database", help="sqlite:/// or postgresql:// URL of the store.")]

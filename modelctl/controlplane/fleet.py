@@ -144,10 +144,16 @@ class Fleet:
 
     def closed(self, poll: Poll) -> None:
         """The poll was answered, or its connection broke."""
-        worker = self._workers[poll.worker]
-        worker.open -= 1
-        worker.closed_at = self._clock()
+        worker = self._workers.get(poll.worker)
+        if worker is not None:  # it has not left
+            worker.open -= 1
+            worker.closed_at = self._clock()
         self._forget()
+        self._wake()
+
+    def left(self, worker: str) -> None:
+        """The worker has drained and serves no more: nothing waits for it."""
+        self._workers.pop(worker, None)
         self._wake()
 
     async def newer(self, poll: Poll) -> StoredTable | None:

@@ -1,4 +1,7 @@
-"""One router worker: `python -m modelctl.router --name w0 --fd 3 --control http://127.0.0.1:8900`."""
+"""One router worker: `python -m modelctl.router --name w0 --fd 3 --control http://127.0.0.1:8900`.
+
+The listening socket is inherited: whoever starts a worker has opened it, and it stays open when workers come and go.
+"""
 
 import argparse
 import asyncio
@@ -19,8 +22,9 @@ from modelctl.errors import InvalidInput, InvalidSettings
 from modelctl.router.clock import Clock
 from modelctl.router.spool import Spool, SpoolWriter
 from modelctl.router.sync import TableSync
+from modelctl.router.tls import Credentials, server_context
 from modelctl.router.worker import Worker
-from modelctl.settings import Address, Settings, read_settings
+from modelctl.settings import Settings, read_settings
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _LARGE_BLOCK, _MOST_KEPT = 4 * 1024 * 1024, 32 * 1024 * 1024
@@ -29,8 +33,8 @@ _LARGE_BLOCK, _MOST_KEPT = 4 * 1024 * 1024, 32 * 1024 * 1024
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m modelctl.router", description=__doc__)
     parser.add_argument("--name", default="w0", help="unique among the workers of one control plane")
-    parser.add_argument("--fd", type=int, help="an inherited listening socket; without it --listen is opened")
-    parser.add_argument("--listen", help="HOST:PORT")
+    parser.add_argument("--fd", type=int, required=True, help="the listening socket, inherited")
+    parser.add_argument("--ready-fd", type=int, help="gets a byte when this worker serves; until it has a table it accepts nothing")
     parser.add_argument("--control", default="http://127.0.0.1:8900", help="URL of the control plane")
     parser.add_argument("--data-dir")
     return parser.parse_args(argv)
@@ -42,19 +46,38 @@ def report(name: str, event: str, *, text: str = "") -> None:
     os.write(2, msgspec.json.encode(line) + b"\n")
 
 
-def _listener(inherited: int | None, address: Address) -> socket.socket:
-    if inherited is not None:
-        listener = socket.socket(fileno=inherited)
-    else:
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        listener = socket.create_server((address.host, address.port), family=family, backlog=4096)
+def _credentials(settings: Settings, name: str) -> Credentials | None:
+    """What clients are met with over TLS; None without TLS. Raises InvalidSettings when the files cannot be used."""
+    certificate, key, client_ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
+    if not certificate:
+        return None
+    try:
+        server_context(certificate, key, client_ca=client_ca)
+    except (OSError, ValueError) as error:
+        raise InvalidSettings([f"MODELCTL_TLS_CERTIFICATE: {certificate} and {key} cannot be used: {error}"]) from None
+    return Credentials(
+        "clients",
+        lambda: server_context(certificate, key, client_ca=client_ca),
+        files=(certificate, key, client_ca),
+        report=lambda event, text: report(name, event, text=text),
+    )
+
+
+def _announce(descriptor: int) -> None:
+    """Tell who started this worker that it serves."""
+    os.write(descriptor, b"1")
+    os.close(descriptor)
+
+
+async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials: Credentials | None) -> None:
+    listener = socket.socket(fileno=arguments.fd)
     listener.setblocking(False)
-    return listener
-
-
-async def _run(arguments: argparse.Namespace, settings: Settings, *, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     folder = settings.spool_dir / f"{arguments.name}-{time_ns() // 1000:x}-{os.getpid()}"
+
+    def tell(event: str, text: str) -> None:
+        report(arguments.name, event, text=text)
+
     writer = SpoolWriter(folder, settings.spool_max_bytes)
     spool = Spool(writer, loop.call_later, max_bytes=settings.spool_buffer_bytes)
     sync = TableSync(
@@ -62,11 +85,12 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, listener: s
         arguments.name,
         key=settings.key,
         file=settings.table_file,
-        report=lambda event, text: report(arguments.name, event, text=text),
+        report=tell,
     )
     report(arguments.name, "started", text=f"listening on {listener.getsockname()}")
-    worker = Worker(settings, spool, clock=Clock(loop.time()))
-    await worker.serve(listener, sync)
+    worker = Worker(settings, spool, clock=Clock(loop.time()), report=tell, credentials=credentials)
+    ready = arguments.ready_fd
+    await worker.serve(listener, sync, on_ready=None if ready is None else lambda: _announce(ready))
     own = ", ".join(f"{code} {count}" for code, count in sorted(worker.refusals.items()))
     report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}")
 
@@ -86,8 +110,9 @@ def main(argv: list[str]) -> int:
     """The exit code: 0 after a drain, 2 for a wrong setting."""
     arguments = _arguments(argv)
     try:
-        settings = read_settings(os.environ, {"listen": arguments.listen, "data_dir": arguments.data_dir})
+        settings = read_settings(os.environ, {"data_dir": arguments.data_dir})
         parse_endpoint(arguments.control)
+        credentials = _credentials(settings, arguments.name)
     except InvalidSettings as error:
         sys.stderr.write("".join(f"error: {fault}\n" for fault in error.faults))
         return 2
@@ -95,16 +120,15 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"error: --control: {error}\n")
         return 2
     try:
-        listener = _listener(arguments.fd, settings.listen)
         Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or settings.listen}: {os.strerror(error.errno or 0)}; choose another one\n")
+        sys.stderr.write(f"error: {error.filename}: {os.strerror(error.errno or 0)}; choose another one\n")
         return 2
     # What is loaded now stays: the collector need not look at it again and again on the hot path.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     _keep_freed_memory()
-    uvloop.run(_run(arguments, settings, listener=listener))
+    uvloop.run(_run(arguments, settings, credentials=credentials))
     return 0
 
 

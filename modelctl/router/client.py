@@ -17,10 +17,11 @@ from modelctl.router.intake import Intake
 from modelctl.router.origin import Origin
 from modelctl.router.process import Process
 from modelctl.router.refusal import Refusal, refusal_answer
-from modelctl.router.upstream import HIGH_WATER, send
+from modelctl.router.upstream import HIGH_WATER, limit_reading, send
 
 _LINGER = 2.0
 _DRAIN_IDLE = 0.5  # seconds an idle client keeps its connection while the router drains
+_DRAIN_NEW = 2.0  # the same for one that has not asked anything yet: it has connected in order to
 _HALF_CLOSED = 0.7  # seconds a client may wait for an answer after it has said that it sends no more
 _RESET = struct.pack("ii", 1, 0)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -36,8 +37,6 @@ class ClientConnection:
     draining = False
     write_paused = False
     deadline = 0.0
-    _origin: Origin
-    _hold: Hold
     _close_after = False
     _half_closed = False
     _closed = False
@@ -61,11 +60,14 @@ class ClientConnection:
         self._hold = Hold(self.transport)
         name = transport.get_extra_info("peername")
         peer = name[0] if isinstance(name, tuple) else ""
-        self._origin = Origin(peer, trusted=self._worker.trusts(peer))
+        self._secure = limit_reading(self.transport)
+        self._origin = Origin(peer, trusted=self._worker.trusts(peer), secure=self._secure)
         self.deadline = self._clock.now + self._settings.idle_timeout
         if not self._worker.admit(self):
             self._write_refusal(Refusal.CONNECTIONS, None)
             self._close()
+        elif self.draining:  # accepted in the last moment
+            self.drain()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closed = True
@@ -78,7 +80,8 @@ class ClientConnection:
     def eof_received(self) -> bool:
         """It may wait for its answers (RFC 9112 9.6) or have left: a short while decides; an answer that has begun finds out."""
         incoming = self._intake.incoming
-        if self.active is None or (incoming is not None and not incoming.complete) or self._lingering:
+        incomplete = incoming is not None and not incoming.complete
+        if self.active is None or incomplete or self._lingering or self._secure:  # TLS closes both ways at once
             return False
         self._half_closed = True
         self.deadline = self._clock.now + _HALF_CLOSED
@@ -88,10 +91,15 @@ class ClientConnection:
         """Answer what was asked, then close. An idle client may just be sending: it has a moment to be told `Connection: close`."""
         self.draining = True
         if self.active is None and not self._intake.in_head:
-            self.deadline = min(self.deadline, self._clock.now + _DRAIN_IDLE)
+            patience = _DRAIN_IDLE if self._intake.asked else _DRAIN_NEW
+            self.deadline = min(self.deadline, self._clock.now + patience)
 
     def expired(self) -> None:
         """The deadline has passed: a request that never came whole is answered 408, an idle connection is just closed."""
+        if self._lingering and self._secure:
+            self._lingering = False
+            self._close()  # with TLS's own goodbye, which had to wait: nothing can be read after it
+            return
         if self._closed:
             self.transport.abort()  # it has had its time to read the end
             return

@@ -4,7 +4,6 @@ from time import perf_counter_ns, time_ns
 from typing import Protocol
 
 from modelctl import evidence
-from modelctl.endpoint import Endpoint
 from modelctl.evidence import Answer, Request, Served, encode
 from modelctl.router.answer_head import AnswerHead
 from modelctl.router.head import CHUNKED, RequestHead
@@ -12,10 +11,11 @@ from modelctl.router.identity import uuid7
 from modelctl.router.refusal import Refusal
 from modelctl.router.shadow import Evidence, ShadowCopy
 from modelctl.router.table import CompiledRoute, Decision, upstream_target
-from modelctl.router.upstream import HIGH_WATER, Upstream, send
+from modelctl.router.upstream import HIGH_WATER, Owner, Upstream, send
 
 _REFUSALS = {
     evidence.CONNECT: Refusal.CONNECT,
+    evidence.TLS: Refusal.TLS,
     evidence.RESET: Refusal.RESET,
     evidence.INVALID: Refusal.INVALID,
     evidence.TIMEOUT: Refusal.TIMEOUT,
@@ -141,20 +141,21 @@ class Exchange:
     def request_head(self, upstream: Upstream, extra: bytes = b"") -> bytes:
         """The head for one endpoint: the client's fields without hop-by-hop ones, then ours. `extra` marks a copy."""
         head = self.head
-        endpoint = upstream.owner.endpoint
+        owner = upstream.owner
         if not self._fields:
             self._fields = b"%b%b" % (self.client.forwarding(head), self._identity())
-        if endpoint.path or self.route.cut or not head.host or (extra and head.codings is not None):
-            start = self._start_for(endpoint, copied=extra != b"")
+        if owner.endpoint.path or owner.host or self.route.cut or not head.host or (extra and head.codings is not None):
+            start = self._start_for(owner, copied=extra != b"")
         else:
             start = head.start
         return b"%b%b%b\r\n" % (start, self._fields, extra)
 
-    def _start_for(self, endpoint: Endpoint, *, copied: bool) -> bytes:
+    def _start_for(self, owner: Owner, *, copied: bool) -> bytes:
         head = self.head
+        endpoint = owner.endpoint
         target = upstream_target(self.route, endpoint, target=head.target)
         framing = b"content-length: %d\r\n" % self.size if copied and head.codings is not None else head.framing
-        return head.started(target, head.host or endpoint.authority.encode(), framing=framing)
+        return head.started(target, owner.host or head.host or endpoint.authority.encode(), framing=framing)
 
     def _identity(self) -> bytes:
         text = self.id.hex().encode()

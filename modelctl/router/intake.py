@@ -91,6 +91,11 @@ class Intake:
                 return
         self._parse(data)
 
+    @property
+    def asked(self) -> bool:
+        """Whether a head has come on this connection."""
+        return self._last is not None or self._head.method != b""
+
     def _repeated(self, data: bytes) -> bool:
         """Whether `data` is one whole request whose head is known."""
         head = self._last

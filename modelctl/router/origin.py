@@ -9,13 +9,15 @@ _SINGLE = frozenset({b"x-forwarded-proto", b"x-forwarded-host"})
 
 
 class Origin:
-    """The other end of one client connection."""
+    """The other end of one client connection. `peer` is its address, or empty on a Unix socket: nobody has one there."""
 
-    def __init__(self, peer: str, *, trusted: bool) -> None:
-        shown = f'"[{peer}]"' if ":" in peer else peer
+    def __init__(self, peer: str, *, trusted: bool, secure: bool) -> None:
+        shown = f'"[{peer}]"' if ":" in peer else peer or "unknown"
+        scheme = "https" if secure else "http"
+        listed = f"x-forwarded-for: {peer}\r\n" if peer else ""
         self._trusted = trusted
         self._own = (
-            f"x-forwarded-for: {peer}\r\nx-forwarded-proto: http\r\nforwarded: for={shown};proto=http\r\nvia: 1.1 modelctl\r\n"
+            f"{listed}x-forwarded-proto: {scheme}\r\nforwarded: for={shown};proto={scheme}\r\nvia: 1.1 modelctl\r\n"
         ).encode()
         self._host = b"\0"  # no request has this one
         self._lines = b""

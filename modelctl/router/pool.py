@@ -5,7 +5,6 @@ than the backend's `pool_idle_ms` are closed before the server does it (RFC 9112
 """
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Coroutine
 from random import randrange
@@ -14,8 +13,9 @@ from typing import Any, NamedTuple, cast
 from modelctl import evidence
 from modelctl.endpoint import Endpoint, parse_endpoint
 from modelctl.router.clock import Clock
+from modelctl.router.dial import Dialer, failure_of
 from modelctl.router.upstream import Leg, Upstream
-from modelctl.traffic import Backend
+from modelctl.traffic import Backend, HostSent
 
 STREAM_IDLE = 300.0
 MAX_DIALS = 4
@@ -62,7 +62,7 @@ class Pool:
         self._wants: deque[Want] = deque()
         self._order = 0
         self._dials = 0
-        self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
+        self.host = endpoint.authority.encode() if target.backend.host is HostSent.ENDPOINT else b""
 
     def take(self, leg: Leg, tried: tuple["Pool", ...] = ()) -> None:
         """Start `leg` on an idle connection, or as soon as there is one. `tried` could not be connected to."""
@@ -83,23 +83,19 @@ class Pool:
 
     async def _dial(self, before: int) -> None:
         """Open a connection. When that fails, everybody who waited when it began (order below `before`) has waited long enough."""
-        loop = asyncio.get_running_loop()
         target = self._target
+        failure = evidence.CONNECT
         try:
             async with asyncio.timeout(target.connect_timeout):
-                _, protocol = await loop.create_connection(
-                    lambda: cast("asyncio.Protocol", Upstream(self, target.clock, timeouts=target.timeouts)),
-                    self.endpoint.host,
-                    self.endpoint.port,
-                    ssl=self._tls,
-                )
-        except (OSError, TimeoutError):
+                protocol = await target.dialer.open(self.endpoint, lambda: Upstream(self, target.clock, timeouts=target.timeouts))
+        except (OSError, TimeoutError) as error:
             upstream = None
+            failure = failure_of(error)
         else:
-            upstream = cast("Upstream", protocol)
+            upstream = cast(Upstream, protocol)
         self._dials -= 1
         if upstream is None or upstream.closing:
-            self._fail(before)
+            self._fail(before, failure)
         else:
             self._live.add(upstream)
             self._offer(upstream)
@@ -115,14 +111,14 @@ class Pool:
             upstream.idle_since = self._target.clock.now
             self.idle.append(upstream)
 
-    def _fail(self, before: int) -> None:
+    def _fail(self, before: int, failure: str) -> None:
         late: list[Want] = []
         while self._wants and self._wants[0].order < before:
             late.append(self._wants.popleft())
         for want in late:
-            self._give_up(want.leg, (*want.tried, self))
+            self._give_up(want.leg, (*want.tried, self), failure=failure)
 
-    def _give_up(self, leg: Leg, tried: tuple["Pool", ...]) -> None:
+    def _give_up(self, leg: Leg, tried: tuple["Pool", ...], *, failure: str) -> None:
         """Nothing was sent, so another endpoint may have it, whatever the method (RFC 9110 9.2.2)."""
         self.busy -= 1
         other = self._target.other_than(tried)
@@ -130,7 +126,7 @@ class Pool:
             other.take(leg, tried)
             return
         self._target.on_done()
-        leg.on_broken(evidence.CONNECT)
+        leg.on_broken(failure)
 
     def forget(self, leg: Leg) -> bool:
         """Whether `leg` wanted a connection; it does not any more."""
@@ -174,8 +170,9 @@ class Pool:
 class Target:
     """One backend: its pools and its limits. Legs beyond the limit in flight wait; beyond what may wait they are refused."""
 
-    def __init__(self, backend: Backend, clock: Clock, *, limit: Limit | None = None) -> None:
+    def __init__(self, backend: Backend, clock: Clock, *, dialer: Dialer, limit: Limit | None = None) -> None:
         self.backend = backend
+        self.dialer = dialer
         self.clock = clock
         self.limit = limit or Limit(backend.max_inflight, backend.max_pending, 1 << 40)
         self.timeouts = (backend.response_timeout_ms / 1000, STREAM_IDLE)

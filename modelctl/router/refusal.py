@@ -30,6 +30,7 @@ class Refusal(Enum):
     NO_ROUTE = Own("no-route", 404, False, "No route has this host and path. `modelctl route list` shows the routes.")
     NO_TABLE = Own("no-table", 503, False, "This router has not received a routing table yet.")
     CONNECT = Own("connect-failed", 502, False, "No connection to the model server. `modelctl doctor` shows which.")
+    TLS = Own("tls-failed", 502, False, "The model server's certificate is not valid for it, or it does not speak TLS.")
     RESET = Own("upstream-reset", 502, False, "The model server closed the connection before it answered.")
     INVALID = Own("upstream-invalid", 502, False, "The model server answered with something that is not HTTP.")
     TIMEOUT = Own("upstream-timeout", 504, False, "The model server did not answer in time.")

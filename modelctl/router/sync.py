@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from random import random
 from typing import NamedTuple, Protocol
@@ -19,6 +20,7 @@ from modelctl.traffic import RoutingTable, decode_table
 
 POLL_SECONDS = 40.0  # the control plane holds a poll up to 25 s
 CONNECT_SECONDS = 2.0
+LEAVE_SECONDS = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 MAX_TABLE_BYTES = 64 * 1024 * 1024
 
@@ -71,6 +73,7 @@ class TableSync:
         self._report = report
         self._refused = ""
         self._refused_version = 0
+        self.polled = asyncio.Event()  # the first poll has been answered, or could not be
 
     async def run(self, applier: Applier) -> None:
         """Until cancelled."""
@@ -79,6 +82,7 @@ class TableSync:
             try:
                 body = await self._poll(applier.applied())
             except ControlPlaneUnreachable as error:
+                self.polled.set()
                 if not pause:
                     self._report("control-plane-unreachable", str(error))
                 pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * 2))
@@ -89,6 +93,13 @@ class TableSync:
                 pause = 0.0
             if body:
                 await self._take(body, applier)
+            self.polled.set()
+
+    async def leave(self, applier: Applier) -> None:
+        """Tell the control plane that this worker serves no more, so that no command waits for it. Not worth waiting for."""
+        with suppress(ControlPlaneUnreachable, TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._poll(applier.applied(), leaving=True)
 
     async def _take(self, body: bytes, applier: Applier) -> None:
         try:
@@ -114,8 +125,11 @@ class TableSync:
         digits = body.partition(b'"version":')[2][:20].split(b",")[0].strip()
         self._refused_version = int(digits) if digits.isdigit() else 0
 
-    async def _poll(self, applied: Applied) -> bytes:
-        query = {"after": applied.version, "worker": self._worker, "applied": applied.version, "applied_us": applied.at}
+    async def _poll(self, applied: Applied, *, leaving: bool = False) -> bytes:
+        version = applied.version
+        query: dict[str, object] = {"after": version, "worker": self._worker, "applied": version, "applied_us": applied.at}
+        if leaving:
+            query["leaving"] = "true"
         if self._refused:
             query |= {"refused": self._refused_version, "why": self._refused[:500]}
         last = ",".join(f"{quote(backend)}:{at}" for backend, at in applied.last.items())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from modelctl.endpoint import Endpoint
 from modelctl.evidence import Context
 from modelctl.router.clock import Clock
+from modelctl.router.dial import Dialers
 from modelctl.router.pool import Limit, Target
 from modelctl.traffic import Arm, Assignment, Backend, Reason, Role, Route, RoutingTable, Split, parse_unit
 
@@ -72,10 +73,11 @@ def _always_first(unit: bytes) -> int:
 class Targets:
     """The connections a worker keeps across tables: one Target a backend, and one more where it is shown requests."""
 
-    __slots__ = ("_answering", "_clock", "_retired", "_shown")
+    __slots__ = ("_answering", "_clock", "_dialers", "_retired", "_shown")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, dialers: Dialers) -> None:
         self._clock = clock
+        self._dialers = dialers
         self._retired: list[Target] = []
         self._answering: dict[str, Target] = {}
         self._shown: dict[tuple[str, str], Target] = {}
@@ -86,7 +88,7 @@ class Targets:
         if target is None or target.backend != backend:
             if target is not None:
                 self._retire(target)
-            target = self._answering[backend.name] = Target(backend, self._clock)
+            target = self._answering[backend.name] = Target(backend, self._clock, dialer=self._dialers.dialer(backend))
         return target
 
     def shown(self, route: str, backend: Backend, *, arm: Arm) -> Target:
@@ -97,7 +99,7 @@ class Targets:
             if target is not None:
                 self._retire(target)
             limit = Limit(arm.max_inflight, SHADOW_PENDING, SHADOW_PENDING_BYTES)
-            target = self._shown[key] = Target(backend, self._clock, limit=limit)
+            target = self._shown[key] = Target(backend, self._clock, dialer=self._dialers.dialer(backend), limit=limit)
         return target
 
     def keep(self, table: RoutingTable) -> None:
@@ -124,6 +126,7 @@ class Targets:
             self._retired = [target for target in self._retired if target.busy]
         for target in (*self._answering.values(), *self._shown.values(), *self._retired):
             target.sweep(now)
+        self._dialers.sweep(now)
 
 
 class CompiledTable:

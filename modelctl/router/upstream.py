@@ -5,6 +5,7 @@ once per read (`on_answer`), when the answer is complete (`complete`), and when 
 """
 
 import asyncio
+import ssl
 from typing import Protocol, cast
 
 import httptools
@@ -19,6 +20,15 @@ MAX_HEAD = 65_536
 _LINE_ENDS = b"\r\n"
 _WORTH_COPYING = 16_384  # bytes up to which putting them together costs less than a longer system call
 _MAX_KNOWN = 1_024  # bytes of a head that is remembered
+
+
+def limit_reading(transport: asyncio.Transport) -> bool:
+    """Whether it is TLS: then nothing more is read from the socket while it is paused. uvloop would read on up to 256 KiB, and
+    drop that when the peer closes before it is asked for."""
+    secure = transport.get_extra_info("ssl_object") is not None
+    if secure:
+        transport.set_read_buffer_limits(high=1, low=0)  # type: ignore[attr-defined]
+    return secure
 
 
 class _HeadTooLargeError(Exception):
@@ -59,6 +69,7 @@ class Owner(Protocol):
     """Where connections come from and go back to."""
 
     endpoint: Endpoint
+    host: bytes  # the Host field of every request, or b"" for the client's
 
     def on_free(self, upstream: "Upstream", *, reusable: bool) -> None:
         """The connection has no leg any more."""
@@ -87,6 +98,7 @@ class Upstream:
     _known: AnswerHead | None = None  # the last head, when the next may be the same
     _left = 0  # bytes of a body that passes by the parser
     _behind = False  # the parser has seen the head of such an answer and not its end
+    _ended = False  # the backend has said that it sends no more
 
     def __init__(self, owner: Owner, clock: Clock, *, timeouts: tuple[float, float]) -> None:
         """The first byte of an answer must come within `timeouts[0]` seconds, each further read within `timeouts[1]`."""
@@ -107,6 +119,7 @@ class Upstream:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
+        limit_reading(self.transport)
 
     def start(self, leg: Leg) -> None:
         """Carry `leg` now."""
@@ -167,14 +180,18 @@ class Upstream:
         self.closing = True
         self.owner.on_lost(self)
         if self.leg is not None:
-            if error is None and self.head_complete and self._until_closed():
+            if self._ended and error is None and self.head_complete and self._until_closed():
                 self.complete = True
                 self.leg.on_answer(self)
-            else:
-                self._break(evidence.TRUNCATED if self.head_complete else evidence.RESET)
+            elif self.head_complete:
+                self._break(evidence.TRUNCATED)
+            else:  # a server that wants another certificate of ours says so only after its own handshake (RFC 8446 4.4.2)
+                self._break(evidence.TLS if isinstance(error, ssl.SSLError) else evidence.RESET)
 
     def eof_received(self) -> bool:
-        """False: the backend has sent all it will, so the connection is closed."""
+        """False: the backend has sent all it will, so the connection is closed. Over TLS only its close_notify says so: a bare
+        end of the connection may be an attacker's (RFC 9112 9.8)."""
+        self._ended = True
         return False
 
     def _break(self, failure: str) -> None:

@@ -4,12 +4,17 @@ import asyncio
 import signal
 import socket
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from time import time_ns
 from typing import cast
 
+from modelctl.endpoint import SOCKETS, reach_of
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
+from modelctl.router.dial import LOOK_SECONDS, Dialers
+from modelctl.router.gate import Gate
 from modelctl.router.intake import KnownHeads
 from modelctl.router.process import Connection
 from modelctl.router.refusal import Refusal
@@ -17,16 +22,21 @@ from modelctl.router.shadow import Evidence
 from modelctl.router.spool import Spool
 from modelctl.router.sync import Applied, TableSync, load_table
 from modelctl.router.table import CompiledTable, Targets
+from modelctl.router.tls import Credentials, Report
 from modelctl.settings import Settings
 from modelctl.traffic import RoutingTable
 
+BACKLOG = 4_096
+HELD_SECONDS = 1.0
 SHADOW_DRAIN = 5.0  # seconds for copies in flight after the last client has gone
 
 
 class Worker:
     """Owns everything of one process that is shared between connections."""
 
-    def __init__(self, settings: Settings, spool: Spool, *, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, spool: Spool, *, clock: Clock, report: Report, credentials: Credentials | None = None
+    ) -> None:
         self.settings = settings
         self.spool: Evidence = spool
         self._spool = spool
@@ -36,9 +46,12 @@ class Worker:
         self.refusals: Counter[str] = Counter()
         self._applied_at = 0
         self._last: dict[str, int] = {}
-        self._targets = Targets(clock)
+        self._credentials = credentials
+        self._look_due = 0.0
+        self._targets = Targets(clock, Dialers(reach_of(settings.backend_networks), report=report))
         self._connections: set[Connection] = set()
-        self._networks = [ip_network(network) for network in settings.trusted_proxies]
+        self._networks = [ip_network(network) for network in settings.trusted_proxies if network != SOCKETS]
+        self._trusts_sockets = SOCKETS in settings.trusted_proxies
         self._draining = False
 
     # -- what connections ask
@@ -56,8 +69,10 @@ class Worker:
         self._connections.discard(connection)
 
     def trusts(self, peer: str) -> bool:
-        """Whether this address may say on whose behalf it asks."""
-        return bool(self._networks) and bool(peer) and any(ip_address(peer) in network for network in self._networks)
+        """Whether this address may say on whose behalf it asks. Without one it is on a Unix socket."""
+        if not peer:
+            return self._trusts_sockets
+        return bool(self._networks) and any(ip_address(peer) in network for network in self._networks)
 
     def count_refusal(self, refusal: Refusal) -> None:
         """One more answer of the router's own."""
@@ -88,14 +103,26 @@ class Worker:
         for connection in [c for c in self._connections if c.deadline and c.deadline < now]:
             connection.expired()
         self._targets.sweep(now)
+        if self._credentials is not None and now >= self._look_due:
+            self._look_due = now + LOOK_SECONDS
+            self._credentials.refresh()
 
     async def _tick_for_ever(self) -> None:
         while True:
             self.tick()
             await asyncio.sleep(TICK)
 
-    async def serve(self, listener: socket.socket, sync: TableSync) -> None:
-        """Until SIGTERM or SIGINT, then until what is in flight has ended or the drain timeout has."""
+    def _accepted(self) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        if self._credentials is None:
+            return cast("asyncio.Protocol", ClientConnection(self))
+        return Gate(self, self._credentials.context, connect=lambda: ClientConnection(self))
+
+    async def serve(self, listener: socket.socket, sync: TableSync, *, on_ready: Callable[[], None] | None = None) -> None:
+        """Until SIGTERM or SIGINT, then until what is in flight has ended or the drain timeout has.
+
+        With `on_ready` another worker serves meanwhile: nothing is accepted before there is a table, and then it is called.
+        """
         loop = asyncio.get_running_loop()
         known = load_table(self.settings.table_file)
         if known is not None:
@@ -103,15 +130,32 @@ class Worker:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        server = await loop.create_server(lambda: cast("asyncio.Protocol", ClientConnection(self)), sock=listener, backlog=4096)
         ticking = loop.create_task(self._tick_for_ever())
         polling = loop.create_task(sync.run(self))
+        if on_ready is not None:
+            await self._caught_up(sync, stop)
+        listening = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
+        server = await listening(self._accepted, sock=listener, backlog=BACKLOG)
+        if on_ready is not None and not stop.is_set():
+            on_ready()
         await stop.wait()
         server.close()
         await self._drain()
         for task in (polling, ticking):
             task.cancel()
+        await sync.leave(self)
         self._spool.close()
+
+    async def _caught_up(self, sync: TableSync, stop: asyncio.Event) -> None:
+        """Returns with a table that is not older than another worker's can be, or when told to stop.
+
+        A poll that is held means that there is no newer one; a control plane that is away has none to give.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HELD_SECONDS):
+                await sync.polled.wait()
+        while self.table is None and not stop.is_set():
+            await asyncio.sleep(TICK)
 
     async def _drain(self) -> None:
         self._draining = True

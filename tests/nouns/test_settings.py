@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.errors import InvalidSettings
-from modelctl.settings import PREFIX, Address, Settings, parse_address, read_settings
+from modelctl.settings import PREFIX, Address, Settings, parse_address, parse_listen, read_settings
 
 KEY = "0123456789abcdef"
 
@@ -28,6 +28,7 @@ def test_nothing_given_means_the_defaults() -> None:
 
 GIVEN: tuple[tuple[str, str, object], ...] = (
     ("listen", "0.0.0.0:80", Address("0.0.0.0", 80)),
+    ("listen", "unix:/run/model-ctl/r.sock", Address("", 0, "/run/model-ctl/r.sock")),
     ("control", "[::1]:0", Address("::1", 0)),
     ("workers", "64", 64),
     ("data_dir", "/var/lib/modelctl", Path("/var/lib/modelctl")),
@@ -38,6 +39,11 @@ GIVEN: tuple[tuple[str, str, object], ...] = (
     ("key", KEY, KEY),
     ("trusted_proxies", "10.0.0.0/8, 192.0.2.1,2001:DB8::/32,", ("10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32")),
     ("trusted_proxies", "", ()),
+    ("trusted_proxies", "unix, ::1", ("unix", "::1/128")),
+    ("backend_networks", "10.0.0.0/8,unix", ("10.0.0.0/8", "unix")),
+    ("tls_certificate", "", ""),
+    ("tls_key", "", ""),
+    ("tls_client_ca", "", ""),
     ("header_timeout", "0.1", 0.1),
     ("idle_timeout", "86400", 86_400.0),
     ("body_timeout", "2.500000", 2.5),
@@ -221,3 +227,23 @@ def test_any_environment_gives_settings_or_the_list_of_faults(environment: dict[
         assert faults(environment, **options)
         return
     assert settings.key or settings.control.loopback
+
+
+def test_tls_for_clients_needs_the_certificate_and_its_key() -> None:
+    certificate, key = {"MODELCTL_TLS_CERTIFICATE": "c.pem"}, {"MODELCTL_TLS_KEY": "k.pem"}
+    assert read_settings(certificate | key | {"MODELCTL_TLS_CLIENT_CA": "ca.pem"}, {}).tls_client_ca == "ca.pem"
+    assert faults(certificate)[0].startswith("MODELCTL_TLS_KEY: ")
+    assert faults(key)[0].startswith("MODELCTL_TLS_CERTIFICATE: ")
+    assert faults({"MODELCTL_TLS_CLIENT_CA": "ca.pem"})[0].startswith("MODELCTL_TLS_CLIENT_CA: ")
+
+
+def test_a_unix_socket_is_for_clients_of_this_machine() -> None:
+    address = parse_listen("unix:/run/r.sock")
+    assert address.loopback
+    assert parse_listen(str(address)) == address
+    assert faults({"MODELCTL_CONTROL": "unix:/run/c.sock"})
+
+
+@pytest.mark.parametrize("text", ["unix:", "unix:run/r.sock", "unix:/run/", "unix:/r un", "unix:/" + "a" * 101, "unix:/\0"])
+def test_a_socket_needs_an_absolute_path_of_plain_characters(text: str) -> None:
+    assert faults({"MODELCTL_LISTEN": text})[0].startswith("MODELCTL_LISTEN: ")

@@ -1,7 +1,6 @@
 """How a router ends: it finishes what it has begun, takes nothing new, and says so with its exit code."""
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from modelctl.traffic import Backend, Route, RoutingTable
 from tests.router.conftest import baseline
 from tests.router.model_server import ModelServer, until_left, wait
 from tests.router.process import RouterProcess, eventually
-from tests.router.wire import Client, Incomplete, get, ok, post
+from tests.router.wire import Incomplete, get, ok, post
 
 Start = Callable[..., RouterProcess]
 
@@ -114,42 +113,17 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
 
 
-def test_a_port_in_use_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        ended = _run("--listen", address, "--data-dir", str(tmp_path))
-    assert ended.returncode == 2
-    assert ended.stderr == f"error: {address}: Address already in use; choose another one\n"
-
-
 def test_every_wrong_setting_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    ended = _run("--listen", "nowhere", "--data-dir", str(tmp_path), MODELCTL_IDLE_TIMEOUT="soon")
+    ended = _run("--fd", "0", "--data-dir", str(tmp_path), MODELCTL_LISTEN="nowhere", MODELCTL_IDLE_TIMEOUT="soon")
     assert ended.returncode == 2
     lines = ended.stderr.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("error: --listen: ")
+    assert lines[0].startswith("error: MODELCTL_LISTEN: ")
     assert lines[1].startswith("error: MODELCTL_IDLE_TIMEOUT: ")
 
 
 def test_a_wrong_control_url_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    ended = _run("--listen", "127.0.0.1:0", "--data-dir", str(tmp_path), "--control", "ftp://x")
+    ended = _run("--fd", "0", "--data-dir", str(tmp_path), "--control", "ftp://x")
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: --control: ")
     assert ended.stderr.count("\n") == 1
-
-
-def test_it_listens_where_it_is_told_to(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "modelctl.router", "--listen", f"127.0.0.1:{port}", "--data-dir", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        assert eventually(lambda: _reachable(port))
-        with Client(port) as client:
-            assert client.ask(get("/")).one(b"modelctl-error") == b"no-table"
-        process.terminate()
-        assert process.wait(5) == 0
-
-
-def _reachable(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

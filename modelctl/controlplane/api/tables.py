@@ -18,7 +18,7 @@ HOLD = 25.0
 class TableQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A worker that knows version `after` asks for a newer one, and tells what it serves from.
 
-    `last` is when each backend was last sent a request: `backend:unix_us,...`.
+    `last` is when each backend was last sent a request: `backend:unix_us,...`. A worker that is `leaving` wants no table.
     """
 
     worker: str
@@ -28,11 +28,15 @@ class TableQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     refused: int = 0
     why: str = ""
     last: str = ""
+    leaving: bool = False
 
 
 async def poll_table(call: Call) -> Response:
     """The newest table as soon as there is one, or 204 after HOLD seconds."""
     query = call.query
+    if query.leaving:
+        call.plane.fleet.left(query.worker)
+        return Response(status_code=204)
     poll = Poll(
         worker=query.worker,
         after=query.after,
