@@ -73,6 +73,8 @@ class Dialer:
         for family, (address, port) in await self._allowed(endpoint):
             try:
                 _, protocol = await loop.create_connection(factory, address, port, family=family, ssl=context, server_hostname=name)
+            except (ConnectionResetError, ConnectionAbortedError) as error:
+                failure = ssl.SSLError("it closed the connection inside the TLS handshake") if secure else error
             except OSError as error:
                 failure = error
             else:

@@ -1,16 +1,22 @@
-"""The TLS handshake of one client. It counts as a connection from the moment it is accepted, and it has a deadline.
+"""TLS for clients: each handshake counts as a connection from the moment it is accepted, and has a deadline.
 
-uvloop's own TLS server would show a connection only once its handshake is over: one that never ends would count nowhere.
+uvloop's own TLS server shows a connection only once its handshake is over: one that never ends would count nowhere.
 """
 
 import asyncio
-import ssl
+import errno
+import socket
 from collections.abc import Callable
 from typing import Protocol, cast
 
 from modelctl.router.clock import Clock
 from modelctl.router.process import Connection
+from modelctl.router.tls import Credentials
 from modelctl.settings import Settings
+
+_AT_ONCE = 64  # connections taken from the queue before others have their turn
+_PAUSE = 0.1  # seconds without accepting when the system has no more descriptors
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Doorway(Protocol):
@@ -26,83 +32,96 @@ class Doorway(Protocol):
         """It is closed."""
 
 
-class Gate(asyncio.Protocol):
-    """Before the handshake the raw connection's protocol, then TLS's until the client's own takes over.
-
-    What arrives in between is kept and handed on in order.
-    """
+class Handshake(asyncio.Protocol):
+    """One client before it may speak. When TLS stands, the client's own protocol takes its place."""
 
     draining = False
-    deadline = 0.0
+    task: asyncio.Task[None] | None = None
 
-    def __init__(self, worker: Doorway, context: ssl.SSLContext, *, connect: Callable[[], object]) -> None:
+    def __init__(self, worker: Doorway, connect: Callable[[], object]) -> None:
         self._worker = worker
-        self._context = context
         self._connect = connect
-        self._raw: asyncio.Transport | None = None
-        self._handshake: asyncio.Task[None] | None = None
-        self._early: list[bytes] = []
-        self._ended = False
+        self.deadline = worker.clock.now + worker.settings.header_timeout
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._raw = raw = cast("asyncio.Transport", transport)
-        self.deadline = self._worker.clock.now + self._worker.settings.header_timeout
-        if not self._worker.admit(self):
-            raw.abort()  # there is no saying why before the handshake, and that is the dear part
-            return
-        raw.pause_reading()
-        self._handshake = asyncio.get_running_loop().create_task(self._shake_hands(raw))
-
-    async def _shake_hands(self, raw: asyncio.Transport) -> None:
+    async def run(self, accepted: socket.socket, credentials: Credentials) -> None:
+        """Until TLS stands or does not come to be."""
         settings = self._worker.settings
-        loop = asyncio.get_running_loop()
         try:
-            transport = await loop.start_tls(
-                raw,
-                self,
-                self._context,
-                server_side=True,
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self,
+                accepted,
+                ssl=credentials.context,
                 ssl_handshake_timeout=settings.header_timeout + 1,
                 ssl_shutdown_timeout=settings.body_timeout,
             )
         except (OSError, asyncio.CancelledError):
-            raw.abort()
-            transport = None
-        self._worker.dismiss(self)
-        if transport is not None and not self._ended:
-            self._hand_over(transport)
+            accepted.close()
+        finally:
+            self._worker.dismiss(self)
 
-    def _hand_over(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._worker.dismiss(self)
         protocol = cast("asyncio.Protocol", self._connect())
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        for data in self._early:
-            protocol.data_received(data)
-
-    def data_received(self, data: bytes) -> None:
-        self._early.append(data)
-
-    def eof_received(self) -> bool:
-        self._ended = True
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._ended = True
-        self._worker.dismiss(self)
-
-    # -- as a Connection of its worker
 
     def expired(self) -> None:
-        """The handshake has had its time."""
+        """Part of Connection: it has had its time."""
         self.cut()
 
     def drain(self) -> None:
-        """Who is in the middle of it is served: the handshake has a deadline of its own."""
+        """Part of Connection: who is in the middle of it is served; it has a deadline anyway."""
 
     def cut(self) -> None:
-        """Close now."""
-        self._ended = True
-        if self._handshake is not None:
-            self._handshake.cancel()
-        if self._raw is not None:
-            self._raw.abort()
+        """Part of Connection: close now."""
+        if self.task is not None:
+            self.task.cancel()
+
+
+class TlsServer:
+    """Accepts from `listener`. Beyond the limit of connections it closes at once: the handshake is the dear part."""
+
+    def __init__(
+        self, worker: Doorway, listener: socket.socket, *, credentials: Credentials, connect: Callable[[], object]
+    ) -> None:
+        self._worker = worker
+        self._listener = listener
+        self._credentials = credentials
+        self._connect = connect
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._listen()
+
+    def _listen(self) -> None:
+        if not self._closed:
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                accepted, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._loop.remove_reader(self._listener)
+                    self._loop.call_later(_PAUSE, self._listen)
+                return
+            accepted.setblocking(False)
+            self._begin(accepted)
+
+    def _begin(self, accepted: socket.socket) -> None:
+        handshake = Handshake(self._worker, self._connect)
+        if not self._worker.admit(handshake):
+            accepted.close()
+            return
+        handshake.task = task = self._loop.create_task(handshake.run(accepted, self._credentials))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._closed = True
+        self._loop.remove_reader(self._listener)
+        self._listener.close()

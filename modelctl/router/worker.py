@@ -14,7 +14,7 @@ from modelctl.endpoint import SOCKETS, reach_of
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
 from modelctl.router.dial import LOOK_SECONDS, Dialers
-from modelctl.router.gate import Gate
+from modelctl.router.gate import TlsServer
 from modelctl.router.intake import KnownHeads
 from modelctl.router.process import Connection
 from modelctl.router.refusal import Refusal
@@ -112,11 +112,17 @@ class Worker:
             self.tick()
             await asyncio.sleep(TICK)
 
-    def _accepted(self) -> asyncio.Protocol:
-        """The protocol of a new connection."""
-        if self._credentials is None:
-            return cast("asyncio.Protocol", ClientConnection(self))
-        return Gate(self, self._credentials.context, connect=lambda: ClientConnection(self))
+    def _connection(self) -> asyncio.Protocol:
+        return cast("asyncio.Protocol", ClientConnection(self))
+
+    async def _listen(self, listener: socket.socket) -> asyncio.AbstractServer | TlsServer:
+        """From now on connections are accepted."""
+        loop = asyncio.get_running_loop()
+        if self._credentials is not None:
+            return TlsServer(self, listener, credentials=self._credentials, connect=self._connection)
+        if listener.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG)
+        return await loop.create_server(self._connection, sock=listener, backlog=BACKLOG)
 
     async def serve(self, listener: socket.socket, sync: TableSync, *, on_ready: Callable[[], None] | None = None) -> None:
         """Until SIGTERM or SIGINT, then until what is in flight has ended or the drain timeout has.
@@ -134,8 +140,7 @@ class Worker:
         polling = loop.create_task(sync.run(self))
         if on_ready is not None:
             await self._caught_up(sync, stop)
-        listening = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-        server = await listening(self._accepted, sock=listener, backlog=BACKLOG)
+        server = await self._listen(listener)
         if on_ready is not None and not stop.is_set():
             on_ready()
         await stop.wait()

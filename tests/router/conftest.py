@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelctl.traffic import Arm, Backend, Capture, Role, Route, RoutingTable
+from tests.router.authority import Authority
 from tests.router.model_server import ModelServer
 from tests.router.process import RouterProcess, Table
 
@@ -105,6 +106,12 @@ def _models() -> Iterator[Models]:
 
 
 @pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom the tests trust."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
 def shared_table(_models: Models, closed_port: int) -> RoutingTable:
     """The table of the shared router."""
     return RoutingTable(version=5, backends=_backends(_models.old, _models.new, closed_port), routes=_routes())
@@ -147,8 +154,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., RouterProcess]]:
     """Starts routers of a test's own; ends what is still running."""
     running: list[RouterProcess] = []
 
-    def starter(table: Table, *, control: str = "http://127.0.0.1:1", **settings: str) -> RouterProcess:
-        router = RouterProcess(tmp_path / "data", table, control=control, settings=SHORT | settings)
+    def starter(
+        table: Table, *, control: str = "http://127.0.0.1:1", listener: socket.socket | None = None, **settings: str
+    ) -> RouterProcess:
+        router = RouterProcess(tmp_path / "data", table, control=control, settings=SHORT | settings, listener=listener)
         running.append(router)
         return router
 

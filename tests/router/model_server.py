@@ -1,6 +1,7 @@
 """A model server that does as it is told: real sockets, one thread per connection, everything it receives written down."""
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -83,6 +84,14 @@ def close(connection: socket.socket) -> None:
     raise Closed
 
 
+def goodbye(connection: socket.socket) -> None:
+    """A step that ends a TLS connection with its close_notify."""
+    assert isinstance(connection, ssl.SSLSocket)
+    with suppress(OSError):  # the router need not answer it
+        connection.unwrap()
+    raise Closed
+
+
 def reset(connection: socket.socket) -> None:
     """A step that breaks the connection."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -98,12 +107,18 @@ def until_left(connection: socket.socket) -> None:
 
 
 class ModelServer:
-    """Listens on `port`. A request gets the script of the longest path it begins with, else a plain 200."""
+    """Listens on `port`, or on `listener`. A request gets the script of the longest path it begins with, else a plain 200.
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+    With a context it speaks TLS; `handshakes` says how each one ended ("" for well).
+    """
+
+    def __init__(self, *, listener: socket.socket | None = None, context: ssl.SSLContext | None = None) -> None:
+        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=256)
+        name = self._listener.getsockname()
+        self.port: int = 0 if isinstance(name, str) else name[1]
+        self.url = f"unix:{name}" if isinstance(name, str) else f"http{'s' if context else ''}://127.0.0.1:{self.port}"
+        self.context = context
+        self.handshakes: list[str] = []
         self.arrivals: list[Arrival] = []
         self.faults: list[str] = []
         self.open = 0
@@ -159,10 +174,19 @@ class ModelServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if connection.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        if self.context is not None:
+            try:
+                connection = self.context.wrap_socket(connection, server_side=True)
+            except OSError as error:
+                self.handshakes.append(str(error))
+                connection.close()
+                return
+            self.handshakes.append("")
         with self._lock:
             self._connections.add(connection)
             self._numbers += 1

@@ -21,11 +21,19 @@ NOWHERE = "http://127.0.0.1:1"
 class RouterProcess:
     """A running `python -m modelctl.router` that starts from `table`, or from the table for its port."""
 
-    def __init__(self, folder: Path, table: Table, *, control: str = NOWHERE, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        table: Table,
+        *,
+        control: str = NOWHERE,
+        settings: dict[str, str] | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port: int = listener.getsockname()[1]
+        listener = listener or socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port: int = 0 if listener.family == socket.AF_UNIX else listener.getsockname()[1]
         if table is not None:
             table = table if isinstance(table, RoutingTable) else table(self.port)
             save_table(folder / "routing-table.json", encode_table(table))

@@ -41,8 +41,14 @@ class Reply(NamedTuple):
 class Client:
     """One connection to a router."""
 
-    def __init__(self, port: int, *, source: str = "127.0.0.1", receive_buffer: int = 0) -> None:
-        self.socket = socket.socket()
+    def __init__(
+        self, port: int = 0, *, source: str = "127.0.0.1", receive_buffer: int = 0, connected: socket.socket | None = None
+    ) -> None:
+        self._rest = b""
+        self.socket = connected or socket.socket()
+        if connected is not None:
+            connected.settimeout(PATIENCE)
+            return
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.bind((source, 0))
@@ -52,7 +58,6 @@ class Client:
         except OSError:
             self.socket.close()
             raise
-        self._rest = b""
 
     def __enter__(self) -> "Client":
         return self
