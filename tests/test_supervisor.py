@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelctl.settings import read_settings
+from modelctl.settings import Address, read_settings
 from modelctl.supervisor.__main__ import plans_for
 from modelctl.supervisor.child import LONGEST_PAUSE, Child, Plan, pause_before_restart
+from modelctl.supervisor.listening import open_listener, url_of
 
 PATIENCE = 15.0
 
@@ -31,6 +32,12 @@ def stop(number, frame):
     sys.exit(0)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "deaf" else stop)
 note("started")
+if "--ready-fd" in sys.argv:
+    if mode == "mute":
+        time.sleep(60)
+    if mode == "spent":
+        sys.exit(3)
+    os.write(int(sys.argv[sys.argv.index("--ready-fd") + 1]), b"1")
 if mode == "fails":
     sys.exit(7)
 if mode == "ends":
@@ -41,9 +48,10 @@ while True:
 
 PROGRAM = """
 import sys
-from modelctl.supervisor import supervision
+from modelctl.supervisor import rolling, supervision
 from modelctl.supervisor.child import Plan, report
 supervision.STOP_SECONDS = float(sys.argv[1])
+rolling.READY_SECONDS = 1.0
 plans = [Plan(part.split("=")[0], (sys.executable, "-c", {child!r}, part.split("=")[0], {notes!r}, part.split("=")[1]))
          for part in sys.argv[2:]]
 groups = ("router", "recorder", "controlplane")
@@ -184,6 +192,143 @@ def test_a_child_says_when_it_may_start_again() -> None:
         dues.append(child.due - monotonic())
     assert dues[0] <= 0.0
     assert 0.0 < dues[1] < dues[2]
+
+
+def test_a_hang_up_replaces_the_routers_one_after_the_other_and_nobody_else(supervise: Callable[..., Running]) -> None:
+    running = supervise("controlplane=0", "recorder=0", "router=0", "router=0")
+    running.until(lambda: len(running.lines("started")) == 4)
+    running.process.send_signal(signal.SIGHUP)
+    running.until(lambda: '"restarted"' in running.log.read_text() and running.names("stopped").count("router") == 2)
+    events = [(line.split()[0], line.split()[1]) for line in running.notes.read_text().splitlines()][4:]
+    assert sorted(events) == [("router", "started")] * 2 + [("router", "stopped")] * 2
+    assert events[0] == ("router", "started")
+    running.until(lambda: sum(alive(pid) for name, pid in running.lines("started") if name == "router") == 2)
+    running.process.terminate()
+    assert running.process.wait(PATIENCE) == 0
+    assert running.names("stopped")[-2:] == ["recorder", "controlplane"]
+
+
+@pytest.mark.parametrize(("mode", "why"), [("mute", "did not serve within"), ("spent", "exit code 3")])
+def test_a_new_router_that_does_not_serve_leaves_the_old_one_alone(
+    supervise: Callable[..., Running], mode: str, *, why: str
+) -> None:
+    running = supervise(f"router={mode}")
+    running.until(lambda: len(running.lines("started")) == 1)
+    running.process.send_signal(signal.SIGHUP)
+    running.until(lambda: '"restart-failed"' in running.log.read_text())
+    assert why in running.log.read_text()
+    ((_, old), (_, new)) = running.lines("started")
+    running.until(lambda: not alive(new))
+    assert alive(old)
+    assert running.process.poll() is None
+
+
+def test_a_router_that_does_not_go_is_killed_in_the_end(supervise: Callable[..., Running]) -> None:
+    running = supervise("router=deaf", stop_seconds=0.3)
+    running.until(lambda: len(running.lines("started")) == 1)
+    ((_, old),) = running.lines("started")
+    running.process.send_signal(signal.SIGHUP)
+    running.until(lambda: not alive(old))
+    running.process.terminate()
+    assert running.process.wait(PATIENCE) == 0
+    running.until(lambda: not any(alive(pid) for _, pid in running.lines("started")))
+
+
+def test_a_stop_while_routers_are_replaced_ends_all_of_them(supervise: Callable[..., Running]) -> None:
+    running = supervise("router=0", "router=mute")
+    running.until(lambda: len(running.lines("started")) == 2)
+    running.process.send_signal(signal.SIGHUP)
+    running.until(lambda: len(running.lines("started")) == 4)
+    running.process.terminate()
+    assert running.process.wait(PATIENCE) == 0
+    running.until(lambda: not any(alive(pid) for _, pid in running.lines("started")))
+
+
+@pytest.mark.parametrize(("ignored", "ends"), [(False, True), (True, False)])
+def test_a_terminal_that_goes_away_ends_it_unless_hang_ups_are_ignored(tmp_path: Path, *, ignored: bool, ends: bool) -> None:
+    notes = tmp_path / "notes"
+    notes.touch()
+    program = PROGRAM.format(child=CHILD, notes=str(notes))
+    command = [sys.executable, "-c", program, "5", "router=0"]
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        if ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execv(sys.executable, command)  # noqa: S606  (ours)
+    _wait_for(notes, "started", 1)
+    os.close(terminal)
+    if ends:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert "stopped" in notes.read_text()
+    else:
+        _wait_for(notes, "started", 2)
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+
+
+def _wait_for(notes: Path, word: str, count: int) -> None:
+    deadline = monotonic() + PATIENCE
+    while notes.read_text().count(word) < count:
+        assert monotonic() < deadline, notes.read_text()
+        sleep(0.02)
+
+
+# -- where it listens
+
+
+def test_a_socket_file_is_for_its_owner_and_group_and_goes_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "r.sock"
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("MODELCTL_")} | {
+        "MODELCTL_LISTEN": f"unix:{path}",
+        "MODELCTL_CONTROL": "127.0.0.1:0",
+        "MODELCTL_DATA_DIR": str(tmp_path / "data"),
+    }
+    for stale in (False, True):
+        if stale:
+            _leave_socket_file(path)
+        with subprocess.Popen([sys.executable, "-m", "modelctl.supervisor"], env=settings, stderr=subprocess.DEVNULL) as process:
+            assert _asked(path).startswith(b"HTTP/1.1 503")
+            assert path.stat().st_mode & 0o777 == 0o660
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+        assert not path.exists()
+
+
+def _leave_socket_file(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+
+
+def _asked(path: Path) -> bytes:
+    deadline = monotonic() + PATIENCE
+    while True:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE)
+            if client.connect_ex(str(path)) == 0:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                return client.recv(65_536)
+        assert monotonic() < deadline
+        sleep(0.02)
+
+
+def test_a_socket_file_in_use_or_another_file_is_left_alone(tmp_path: Path) -> None:
+    path, file = tmp_path / "r.sock", tmp_path / "precious"
+    file.write_text("precious")
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(path))
+        taken.listen()
+        for place in (path, file):
+            ended = _main(MODELCTL_LISTEN=f"unix:{place}", MODELCTL_CONTROL="127.0.0.1:0", MODELCTL_DATA_DIR=str(tmp_path / "data"))
+            assert ended.returncode == 2
+            assert ended.stderr.startswith(f"error: --listen unix:{place}: ")
+        assert path.exists()
+    assert file.read_text() == "precious"
+
+
+def test_ipv6_addresses_are_listened_on() -> None:
+    with open_listener(Address("::1", 0), "--listen") as listener:
+        host, port = listener.getsockname()[:2]
+        assert url_of(listener) == f"http://[{host}]:{port}"
 
 
 def _main(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -21,6 +21,7 @@ from modelctl.traffic import RoutingTable, decode_table
 POLL_SECONDS = 40.0  # the control plane holds a poll up to 25 s
 CONNECT_SECONDS = 2.0
 LEAVE_SECONDS = 0.5
+HELD_SECONDS = 0.5  # a poll that is not answered by then is held
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 MAX_TABLE_BYTES = 64 * 1024 * 1024
 
@@ -63,7 +64,11 @@ def save_table(path: Path, body: bytes) -> None:
 
 
 class TableSync:
-    """The poll, for ever. `report(event, text)` is told when the control plane goes away, comes back, or sends nonsense."""
+    """The poll, for ever. `report(event, text)` is told when the control plane goes away, comes back, or sends nonsense.
+
+    `current` is set once the table is as new as can be: the first poll was answered, or is held because there is no newer one, or
+    there is nobody to ask and a table from before.
+    """
 
     def __init__(self, control: Endpoint, worker: str, *, key: str, file: Path, report: Callable[[str, str], None]) -> None:
         self._control = control
@@ -73,7 +78,7 @@ class TableSync:
         self._report = report
         self._refused = ""
         self._refused_version = 0
-        self.polled = asyncio.Event()  # the first poll has been answered, or could not be
+        self.current = asyncio.Event()
 
     async def run(self, applier: Applier) -> None:
         """Until cancelled."""
@@ -82,7 +87,8 @@ class TableSync:
             try:
                 body = await self._poll(applier.applied())
             except ControlPlaneUnreachable as error:
-                self.polled.set()
+                if applier.applied().version:
+                    self.current.set()
                 if not pause:
                     self._report("control-plane-unreachable", str(error))
                 pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * 2))
@@ -93,7 +99,7 @@ class TableSync:
                 pause = 0.0
             if body:
                 await self._take(body, applier)
-            self.polled.set()
+            self.current.set()
 
     async def leave(self, applier: Applier) -> None:
         """Tell the control plane that this worker serves no more, so that no command waits for it. Not worth waiting for."""
@@ -149,6 +155,7 @@ class TableSync:
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 writer.write(request)
+                asyncio.get_running_loop().call_later(HELD_SECONDS, self.current.set)
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
                 status = int(head.split(" ", 2)[1])
                 if status == 204:

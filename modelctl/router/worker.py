@@ -5,7 +5,6 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from time import time_ns
 from typing import cast
@@ -27,7 +26,6 @@ from modelctl.settings import Settings
 from modelctl.traffic import RoutingTable
 
 BACKLOG = 4_096
-HELD_SECONDS = 1.0
 SHADOW_DRAIN = 5.0  # seconds for copies in flight after the last client has gone
 
 
@@ -127,7 +125,8 @@ class Worker:
     async def serve(self, listener: socket.socket, sync: TableSync, *, on_ready: Callable[[], None] | None = None) -> None:
         """Until SIGTERM or SIGINT, then until what is in flight has ended or the drain timeout has.
 
-        With `on_ready` another worker serves meanwhile: nothing is accepted before there is a table, and then it is called.
+        With `on_ready` another worker serves meanwhile: nothing is accepted before this one has the newest table that is to be
+        had; then it is called.
         """
         loop = asyncio.get_running_loop()
         known = load_table(self.settings.table_file)
@@ -139,7 +138,8 @@ class Worker:
         ticking = loop.create_task(self._tick_for_ever())
         polling = loop.create_task(sync.run(self))
         if on_ready is not None:
-            await self._caught_up(sync, stop)
+            while not (sync.current.is_set() or stop.is_set()):
+                await asyncio.sleep(TICK / 4)
         server = await self._listen(listener)
         if on_ready is not None and not stop.is_set():
             on_ready()
@@ -150,17 +150,6 @@ class Worker:
             task.cancel()
         await sync.leave(self)
         self._spool.close()
-
-    async def _caught_up(self, sync: TableSync, stop: asyncio.Event) -> None:
-        """Returns with a table that is not older than another worker's can be, or when told to stop.
-
-        A poll that is held means that there is no newer one; a control plane that is away has none to give.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(HELD_SECONDS):
-                await sync.polled.wait()
-        while self.table is None and not stop.is_set():
-            await asyncio.sleep(TICK)
 
     async def _drain(self) -> None:
         self._draining = True

@@ -216,3 +216,18 @@ def test_workers_that_are_gone_for_long_are_forgotten() -> None:
         assert [one.worker for one in fleet.workers()] == ["new"]
 
     in_fleet(story)
+
+
+def test_a_worker_that_says_that_it_leaves_is_not_waited_for() -> None:
+    async def story(fleet: Fleet, watch: Watch) -> None:
+        watch.now += GONE_AFTER + 1
+        fleet.publish(table(1))
+        fleet.opened(poll("old", applied=0))
+        fleet.opened(poll("new", applied=1))
+        assert not (await asked(fleet, 1)).converged
+        fleet.left("old")
+        assert (await asked(fleet, 1)).converged
+        fleet.closed(poll("old", applied=0))  # its last poll may end after it said so
+        assert [status.worker for status in fleet.workers()] == ["new"]
+
+    in_fleet(story)

@@ -25,6 +25,7 @@ from modelctl.controlplane.api.openapi import document
 from modelctl.controlplane.api.problems import problem_response
 from modelctl.controlplane.fleet import Fleet
 from modelctl.controlplane.operations.inspecting import read_catalog, read_table
+from modelctl.endpoint import reach_of
 from modelctl.errors import StoreError
 from modelctl.settings import Settings
 
@@ -93,7 +94,9 @@ def create_app(
     engine: Engine, settings: Settings, *, fleet: Fleet | None = None, chance: Callable[[], str] = random_salt
 ) -> Starlette:
     """The API over `engine`. Its fleet is `app.state.plane.fleet`; while it starts it loads the newest table from the store."""
-    plane = Plane(engine=engine, fleet=fleet or Fleet(unix_microseconds), clock=unix_microseconds, chance=chance)
+    fleet = fleet or Fleet(unix_microseconds)
+    reach = reach_of(settings.backend_networks)
+    plane = Plane(engine=engine, fleet=fleet, clock=unix_microseconds, chance=chance, reach=reach)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from modelctl.controlplane.operations.backends import add_backend, remove_backen
 from modelctl.controlplane.operations.changing import change_backend
 from modelctl.controlplane.operations.inspecting import read_catalog
 from modelctl.controlplane.probing import Sample, Trial, probe
+from modelctl.controlplane.whereabouts import check_reach
 from modelctl.policy import Health
 from modelctl.store.catalog import BackendEntry
 from modelctl.traffic import Backend
@@ -41,6 +42,7 @@ async def list_backends(call: Call) -> Backends:
 
 
 async def create_backend(call: Call) -> BackendView:
+    await check_reach(call.body.endpoints, call.plane.reach)
     change = await call.run(add_backend, call.body, author=call.author())
     return _view(change.subject, await call.conclude(change))
 
@@ -51,6 +53,7 @@ async def show_backend(call: Call) -> BackendView:
 
 
 async def patch_backend(call: Call) -> BackendView:
+    await check_reach(call.body.endpoints or (), call.plane.reach)
     change = await call.run(change_backend, call.name(), changes=call.body, author=call.author(), revision=call.revision())
     return _view(change.subject, await call.conclude(change))
 

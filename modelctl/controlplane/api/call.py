@@ -13,6 +13,7 @@ from starlette.responses import Response
 from modelctl.controlplane.api.problems import Refused, problem_response
 from modelctl.controlplane.fleet import Command, Convergence, Fleet
 from modelctl.controlplane.operations.change import Author, Change
+from modelctl.endpoint import Reach
 from modelctl.errors import InvalidInput, ModelctlError
 
 P = ParamSpec("P")
@@ -24,12 +25,16 @@ MAX_REASON = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
-    """What handlers work with: the store, the routers, time (Unix microseconds), and chance (32 hex digits)."""
+    """What handlers work with: the store, the routers, time (Unix microseconds), chance (32 hex digits).
+
+    `reach` is where backends may be.
+    """
 
     engine: Engine
     fleet: Fleet
     clock: Callable[[], int]
     chance: Callable[[], str]
+    reach: Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
