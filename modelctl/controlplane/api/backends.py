@@ -65,7 +65,9 @@ async def delete_backend(call: Call) -> BackendView:
 
 async def test_backend(call: Call) -> Trial:
     catalog = await call.run(read_catalog)
-    return await probe(catalog.backend(call.name()).backend, call.body)
+    backend = catalog.backend(call.name()).backend
+    await check_reach(backend, call.plane.reach)
+    return await probe(backend, call.body)
 
 
 def _view(entry: BackendEntry, convergence: Convergence | UnsetType = UNSET) -> BackendView:
