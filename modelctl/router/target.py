@@ -54,7 +54,14 @@ class Target:
         self._chores: set[asyncio.Task[None]] = set()
         self._upkeep: Upkeep | None = None
         if kin is None:
-            self._upkeep = Upkeep(backend.name, self.addresses, pulses=self.pulses, openers=self.pools, report=report)
+            self._upkeep = Upkeep(
+                backend.name,
+                self.addresses,
+                pulses=self.pulses,
+                openers=self.pools,
+                report=report,
+                on_change=lambda: self._roster.tick(clock.now),
+            )
 
     def _pool(self, number: int) -> Pool:
         """The pool of one endpoint; it is watched where there is a choice."""

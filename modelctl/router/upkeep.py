@@ -24,11 +24,14 @@ class Upkeep:
         pulses: Sequence[Pulse],
         openers: Sequence[Opener],
         report: Callable[[str, str], None],
+        on_change: Callable[[], None],
     ) -> None:
+        """`report(event, text)` is told what changes, and `on_change` that the health of an endpoint has."""
         self._backend = backend
         self._addresses = [one for one in addresses if not one.fixed]
         self._checked = list(zip(pulses, openers, strict=True)) if pulses else []
         self._report = report
+        self._on_change = on_change
 
     def tick(self, now: float, spawn: Spawn) -> None:
         """Often: `spawn` keeps what is begun."""
@@ -65,3 +68,4 @@ class Upkeep:
         if changed:
             event = "endpoint-well" if pulse.well else "endpoint-unhealthy"
             self._report(event, f"{opener.endpoint} of backend {self._backend!r}{pulse.why and ': '}{pulse.why}")
+            self._on_change()
