@@ -20,6 +20,7 @@ from modelctl.router.upstream import Leg, Owner, Upstream
 from modelctl.router.watch import Watch
 
 MAX_DIALS = 4
+LEAST_SECONDS = 0.25  # for a handshake over a long way, when another address could be tried instead
 
 
 class Want(NamedTuple):
@@ -103,23 +104,25 @@ class Pool:
                 self._fail(before)
             else:
                 self._live.add(upstream)
+                upstream.spent = upstream.address not in self.addresses.known  # the name moved while it was opened
                 self._offer(upstream)
         self._dial_more()
 
     async def open(self, owner: Owner, seconds: float) -> Upstream:
-        """A new connection for `owner`, within `seconds`: each address has a part of what is left. Raises OSError."""
+        """A new connection for `owner`, within `seconds`: an address has half of what is left, the last one all. Raises OSError."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         async with asyncio.timeout(seconds):
             left = await self.addresses.in_turn()
         while True:
             address = left.pop(0)
+            remaining = deadline - loop.time()
             try:
-                async with asyncio.timeout((deadline - loop.time()) / (len(left) + 1)):
+                async with asyncio.timeout(max(remaining / 2, min(remaining, LEAST_SECONDS)) if left else remaining):
                     upstream = await self._connect(address, owner)
             except OSError:
                 self.addresses.blame(address)
-                if not left:
+                if not left or loop.time() >= deadline:
                     raise
             else:
                 upstream.address = address

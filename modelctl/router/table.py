@@ -99,11 +99,15 @@ class Targets:
         target = self._shown.get(key)
         if target is None or target.backend != backend or target.limit.inflight != arm.max_inflight:
             limit = Limit(arm.max_inflight, SHADOW_PENDING, SHADOW_PENDING_BYTES)
-            kin = self.answering(backend)
-            fresh = self._shown[key] = Target(backend, self._clock, limit=limit, report=self._report, kin=kin)
+            fresh = self._shown[key] = Target(
+                backend, self._clock, limit=limit, report=self._for_copies(route), kin=self.answering(backend)
+            )
             self._replace(target, fresh)
             return fresh
         return target
+
+    def _for_copies(self, route: str) -> Report:
+        return lambda event, text: self._report(event, f"for copies of route {route!r}: {text}")
 
     def _replace(self, old: Target | None, fresh: Target) -> None:
         if old is not None:

@@ -85,7 +85,7 @@ class Target:
 
     def again(self, leg: Leg, avoid: Pool | None, *, size: int = 0) -> bool:
         """Like `send`, for a leg that has failed: to another endpoint than that of `avoid`, if there is one."""
-        number = avoid.candidate.number if avoid is not None else _ANY
+        number = avoid.candidate.number if avoid is not None and avoid in self.pools else _ANY
         if self._room.enter():
             self._pick(number).take(leg)
             return True
@@ -156,6 +156,8 @@ class Target:
         self._roster.silence()
         for task in self._chores:
             task.cancel()
+        for addresses in self.addresses if self._upkeep is not None else ():
+            addresses.stop()
         for pool in self.pools:
             pool.close_idle()
 

@@ -23,19 +23,33 @@ class Asking:
     def __init__(self, request: bytes = REQUEST) -> None:
         self.answer: asyncio.Future[int | str] = asyncio.get_running_loop().create_future()
         self.address = ""
+        self.upstream: Upstream | None = None
         self._request = request
 
     def on_connected(self, upstream: Upstream) -> None:
         self.address = upstream.address
+        self.upstream = upstream
         upstream.transport.write(self._request)
 
     def on_answer(self, upstream: Upstream) -> None:
         if upstream.complete:
+            self.upstream = None
             self.answer.set_result(upstream.status)
             upstream.release()
 
     def on_broken(self, failure: str) -> None:
+        self.upstream = None
         self.answer.set_result(failure)
+
+    def leave(self, target: Target) -> None:
+        """The client does not wait any longer."""
+        if not self.answer.done():
+            self.answer.set_result("left")
+            upstream, self.upstream = self.upstream, None
+            if upstream is not None:
+                upstream.abandon()
+            else:
+                target.forget(self)
 
     def pause(self) -> None:
         """A request without a body."""

@@ -177,6 +177,7 @@ def test_a_resolver_that_hangs_holds_no_request_longer_than_the_connect_timeout(
             await one.pass_time(REFRESH)
         assert names.asked == 1
         assert (await one.ask()).answer.result() == "connect"
+        assert names.asked == 1
         one.target.retire()
 
     run(work)
