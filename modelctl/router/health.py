@@ -85,7 +85,7 @@ class _Check:
     def on_answer(self, upstream: Upstream) -> None:
         """Part of Leg: what the answer says does not count, but it is read to its end, as the server expects."""
         if upstream.complete:
-            status, wanted = upstream.status, self._rule.status
+            status, wanted = upstream.answer.status, self._rule.status
             self._conclude("" if status == wanted else f"it answered {status}, not {wanted}")
             upstream.release()
 

@@ -34,7 +34,7 @@ class Asking:
     def on_answer(self, upstream: Upstream) -> None:
         if upstream.complete:
             self.upstream = None
-            self.answer.set_result(upstream.status)
+            self.answer.set_result(upstream.answer.status)
             upstream.release()
 
     def on_broken(self, failure: str) -> None:

@@ -26,16 +26,14 @@ ENDS: tuple[tuple[Step, ...], ...] = (
     (b"HTTP/1.1 200 OK\r\n\r\nuntil closed", close),
     (until_left,),
 )
-KNOWN = {
-    200,
-    503,
+
+FAILURES = {
     evidence.CONNECT,
     evidence.TIMEOUT,
     evidence.RESET,
     evidence.TRUNCATED,
     evidence.INVALID,
     evidence.OVERLOAD,
-    "left",
 }
 
 
