@@ -38,6 +38,11 @@ class Outcomes:
         self.until = now + min(self.level * rule.base_ms, rule.longest_ms) / 1000
         self.streak = 0
 
+    def come_back(self) -> None:
+        """Its ejection is over, and with it what the ejection was for."""
+        self.until = 0.0
+        self.streak = self.succeeded = self.failed = 0
+
     def next_interval(self) -> None:
         """An interval is over."""
         self.succeeded = self.failed = 0

@@ -68,7 +68,7 @@ class Roster:
         """Often: end what ejections are over, compare success rates when it is time, follow the health checks."""
         for number, watch in enumerate(self.watches):
             if watch.outcomes.until and now >= watch.outcomes.until:
-                watch.outcomes.until = 0.0
+                watch.outcomes.come_back()
                 self._report("endpoint-returned", f"{self._name(number)}: its ejection is over")
         if self._rule is not None and now >= self._interval_end:
             self._end_interval(now)

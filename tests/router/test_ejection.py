@@ -129,6 +129,17 @@ def test_an_endpoint_that_comes_back_has_a_clean_slate() -> None:
     assert seen.out == [0]
 
 
+def test_an_endpoint_is_not_ejected_twice_for_the_same_failures() -> None:
+    rule = Ejection(consecutive=5, interval_ms=60_000, base_ms=1_000, minimum_endpoints=2, minimum_requests=5, deviations=5)
+    seen = Observed(3, rule)
+    seen.answer(0, 500, 5)
+    seen.answer(1, 200, 50)
+    seen.answer(2, 200, 50)
+    seen.pass_time(1.0)
+    seen.pass_time(59.0)
+    assert seen.out == []
+
+
 def test_an_endpoint_that_comes_back_warms_up_and_has_the_speed_of_the_others() -> None:
     seen = Observed(3, RULE, slow_start_ms=10_000)
     seen.answer(0, 500, 5)
@@ -191,6 +202,7 @@ def test_whatever_happens_the_limit_holds_and_somebody_is_left(
         if len(seen.out) * 2 <= count:
             assert picked.candidate.number not in seen.out
     # However bad it was: everybody comes back when the failures end.
+    seen.pass_time(301.0)
     seen.pass_time(301.0)
     assert seen.out == []
 
