@@ -5,6 +5,8 @@ from math import sqrt
 
 from modelctl.policy import Ejection
 
+_ROUNDING = 1e-9  # the mean of equal rates may come out above each of them
+
 
 class Outcomes:
     """What the requests to one endpoint ended with.
@@ -72,5 +74,5 @@ def outliers(outcomes: Sequence[Outcomes], rule: Ejection) -> list[int]:
         return []
     mean = sum(rate for rate, _ in rates) / len(rates)
     deviation = sqrt(sum((rate - mean) ** 2 for rate, _ in rates) / len(rates))
-    least = mean - deviation * rule.deviations / 10
+    least = mean - deviation * rule.deviations / 10 - _ROUNDING
     return [number for rate, number in sorted(rates) if rate < least]

@@ -227,6 +227,10 @@ def test_too_few_endpoints_or_requests_have_no_outliers() -> None:
     assert outliers([outcome(990, 10)] * 9 + [outcome(0, 99)], Ejection()) == []
 
 
+def test_equal_rates_have_no_outlier_however_their_mean_is_rounded() -> None:
+    assert outliers([outcome(414, 189)] * 3, Ejection(minimum_endpoints=2, deviations=1)) == []
+
+
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=12))
 def test_an_outlier_is_below_the_mean_and_never_all_are(pairs: list[tuple[int, int]]) -> None:
     rule = Ejection(minimum_endpoints=2, minimum_requests=1, deviations=1)
