@@ -57,15 +57,19 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, listener: s
     folder = settings.spool_dir / f"{arguments.name}-{time_ns() // 1000:x}-{os.getpid()}"
     writer = SpoolWriter(folder, settings.spool_max_bytes)
     spool = Spool(writer, loop.call_later, max_bytes=settings.spool_buffer_bytes)
+
+    def say(event: str, text: str) -> None:
+        report(arguments.name, event, text=text)
+
     sync = TableSync(
         parse_endpoint(arguments.control),
         arguments.name,
         key=settings.key,
         file=settings.table_file,
-        report=lambda event, text: report(arguments.name, event, text=text),
+        report=say,
     )
     report(arguments.name, "started", text=f"listening on {listener.getsockname()}")
-    worker = Worker(settings, spool, clock=Clock(loop.time()))
+    worker = Worker(settings, spool, clock=Clock(loop.time()), report=say)
     await worker.serve(listener, sync)
     own = ", ".join(f"{code} {count}" for code, count in sorted(worker.refusals.items()))
     report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}")

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from modelctl.endpoint import Endpoint
 from modelctl.evidence import Context
 from modelctl.router.clock import Clock
-from modelctl.router.pool import Limit, Target
+from modelctl.router.room import Limit
+from modelctl.router.roster import Report, unheard
+from modelctl.router.target import Target
 from modelctl.traffic import Arm, Assignment, Backend, Reason, Role, Route, RoutingTable, Split, parse_unit
 
 PREVIEW_PREFIX = b"/-/preview/"
@@ -72,10 +74,12 @@ def _always_first(unit: bytes) -> int:
 class Targets:
     """The connections a worker keeps across tables: one Target a backend, and one more where it is shown requests."""
 
-    __slots__ = ("_answering", "_clock", "_retired", "_shown")
+    __slots__ = ("_answering", "_clock", "_report", "_retired", "_shown")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, report: Report = unheard) -> None:
+        """`report(event, text)` is told what changes about endpoints."""
         self._clock = clock
+        self._report = report
         self._retired: list[Target] = []
         self._answering: dict[str, Target] = {}
         self._shown: dict[tuple[str, str], Target] = {}
@@ -84,9 +88,9 @@ class Targets:
         """The Target for `backend`, kept while its description is the same."""
         target = self._answering.get(backend.name)
         if target is None or target.backend != backend:
-            if target is not None:
-                self._retire(target)
-            target = self._answering[backend.name] = Target(backend, self._clock)
+            fresh = self._answering[backend.name] = Target(backend, self._clock, report=self._report)
+            self._replace(target, fresh)
+            return fresh
         return target
 
     def shown(self, route: str, backend: Backend, *, arm: Arm) -> Target:
@@ -94,11 +98,21 @@ class Targets:
         key = (route, backend.name)
         target = self._shown.get(key)
         if target is None or target.backend != backend or target.limit.inflight != arm.max_inflight:
-            if target is not None:
-                self._retire(target)
             limit = Limit(arm.max_inflight, SHADOW_PENDING, SHADOW_PENDING_BYTES)
-            target = self._shown[key] = Target(backend, self._clock, limit=limit)
+            fresh = self._shown[key] = Target(
+                backend, self._clock, limit=limit, report=self._for_copies(route), kin=self.answering(backend)
+            )
+            self._replace(target, fresh)
+            return fresh
         return target
+
+    def _for_copies(self, route: str) -> Report:
+        return lambda event, text: self._report(event, f"for copies of route {route!r}: {text}")
+
+    def _replace(self, old: Target | None, fresh: Target) -> None:
+        if old is not None:
+            fresh.succeed(old)
+            self._retire(old)
 
     def keep(self, table: RoutingTable) -> None:
         """Retire what `table` does not name."""

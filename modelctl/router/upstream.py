@@ -5,6 +5,7 @@ once per read (`on_answer`), when the answer is complete (`complete`), and when 
 """
 
 import asyncio
+from time import perf_counter
 from typing import Protocol, cast
 
 import httptools
@@ -13,6 +14,7 @@ from modelctl import evidence
 from modelctl.endpoint import Endpoint
 from modelctl.router.answer_head import BODYLESS, NO_ANSWER, AnswerHead
 from modelctl.router.clock import Clock
+from modelctl.router.watch import Watch
 
 HIGH_WATER = 65_536
 MAX_HEAD = 65_536
@@ -56,9 +58,10 @@ class Leg(Protocol):
 
 
 class Owner(Protocol):
-    """Where connections come from and go back to."""
+    """Where connections come from and go back to. `watch` is told what becomes of each request, unless it is None."""
 
     endpoint: Endpoint
+    watch: Watch | None
 
     def on_free(self, upstream: "Upstream", *, reusable: bool) -> None:
         """The connection has no leg any more."""
@@ -80,6 +83,9 @@ class Upstream:
     deadline = 0.0
     idle_since = 0.0
     closing = False
+    address = ""
+    spent = False  # its address is not the endpoint's any more: not used again
+    _began = 0.0
     _held = False
     _unasked = False
     _raw = b""  # what came of a head that is not whole yet
@@ -93,6 +99,7 @@ class Upstream:
         self.owner = owner
         self.clock = clock
         self.leg: Leg | None = None
+        self._watch = owner.watch
         self._timeout, self._idle_timeout = timeouts
         self._reset()
         self._parser = httptools.HttpResponseParser(self)
@@ -112,16 +119,22 @@ class Upstream:
         """Carry `leg` now."""
         self.leg = leg
         self.deadline = self.clock.now + self._timeout
+        if self._watch is not None:
+            self._began = perf_counter()
         leg.on_connected(self)
 
     def extend(self) -> None:
         """More of the request goes out: the time for the answer begins anew."""
         if not self.head_complete:
             self.deadline = self.clock.now + self._timeout
+            if self._watch is not None:
+                self._began = perf_counter()
 
     def release(self) -> None:
         """The leg is done with a complete answer: back to the pool, or closed when the connection cannot be used again."""
         reusable = self._reusable()
+        if self._watch is not None:
+            self._watch.on_end(self.answer.status)
         if self._held:
             self.unhold()
         self.leg = None
@@ -142,7 +155,9 @@ class Upstream:
 
     def abandon(self) -> None:
         """The leg does not want the rest: the connection cannot be used again."""
-        self.leg = None
+        leg, self.leg = self.leg, None
+        if self._watch is not None:
+            self._on_left(self._watch, leg)
         self.owner.on_free(self, reusable=False)
 
     def close(self) -> None:
@@ -181,15 +196,27 @@ class Upstream:
         leg = self.leg
         if leg is not None:
             self.leg = None
+            watch = self._watch
+            if watch is not None and failure == evidence.CLIENT_GONE:
+                self._on_left(watch, leg)
+            elif watch is not None and not (self.head_complete and self.answer.status >= 500):
+                watch.on_broken(self._began)
             self.owner.on_free(self, reusable=False)
             leg.on_broken(failure)
+
+    def _on_left(self, watch: Watch, leg: Leg | None) -> None:
+        """Nobody wants the answer any more. Before its head that says something only where the whole request had been sent."""
+        if self.head_complete:
+            watch.on_end(self.answer.status)
+        elif leg is not None and leg.complete:
+            watch.on_left(self._began)
 
     def _until_closed(self) -> bool:
         """Whether the answer's body ends where the connection does (RFC 9112 6.3)."""
         return self.answer.until_closed and (self.leg is None or not self.leg.head_only)
 
     def _reusable(self) -> bool:
-        return not (self.closing or self._unasked or self.answer.last or self._until_closed())
+        return not (self.closing or self._unasked or self.answer.last or self.spent or self._until_closed())
 
     # -- bytes
 
@@ -220,6 +247,8 @@ class Upstream:
             return False
         self.answer = known
         self.head_complete = True
+        if self._watch is not None:
+            self._watch.on_head(self._began, known.status, lines=known.lines)
         if len(data) > start:
             self.parts.append(data[start:])
         self._left = left
@@ -282,6 +311,8 @@ class Upstream:
         self._raw = b""
         answer = self.answer = AnswerHead(status, fresh[:end].split(b"\r\n"), last=not self._parser.should_keep_alive())
         self.head_complete = True
+        if self._watch is not None:
+            self._watch.on_head(self._began, status, lines=answer.lines)
         leg = self.leg
         if leg is not None and leg.head_only:
             # llhttp cannot know that the answer to HEAD has no body: the message is over here, and so is this parser.

@@ -13,6 +13,7 @@ from modelctl.router.clock import TICK, Clock
 from modelctl.router.intake import KnownHeads
 from modelctl.router.process import Connection
 from modelctl.router.refusal import Refusal
+from modelctl.router.roster import Report, unheard
 from modelctl.router.shadow import Evidence
 from modelctl.router.spool import Spool
 from modelctl.router.sync import Applied, TableSync, load_table
@@ -26,7 +27,7 @@ SHADOW_DRAIN = 5.0  # seconds for copies in flight after the last client has gon
 class Worker:
     """Owns everything of one process that is shared between connections."""
 
-    def __init__(self, settings: Settings, spool: Spool, *, clock: Clock) -> None:
+    def __init__(self, settings: Settings, spool: Spool, *, clock: Clock, report: Report = unheard) -> None:
         self.settings = settings
         self.spool: Evidence = spool
         self._spool = spool
@@ -36,7 +37,7 @@ class Worker:
         self.refusals: Counter[str] = Counter()
         self._applied_at = 0
         self._last: dict[str, int] = {}
-        self._targets = Targets(clock)
+        self._targets = Targets(clock, report)
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies]
         self._draining = False

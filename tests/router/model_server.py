@@ -98,12 +98,12 @@ def until_left(connection: socket.socket) -> None:
 
 
 class ModelServer:
-    """Listens on `port`. A request gets the script of the longest path it begins with, else a plain 200."""
+    """Listens at `host` on `port`. A request gets the script of the longest path it begins with, else a plain 200."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._listener = socket.create_server((host, port), backlog=256)
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.arrivals: list[Arrival] = []
         self.faults: list[str] = []
         self.open = 0
