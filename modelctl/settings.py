@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_fields: int = 128
     max_body_bytes: int = 1_073_741_824
     max_connections: int = 10_000
+    max_inflight: int = 8_192
+    max_memory_bytes: int = 1_073_741_824
     spool_buffer_bytes: int = 16_777_216
     spool_max_bytes: int = 4_294_967_296
 
@@ -133,6 +135,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "max_fields": (8, 10_000),
     "max_body_bytes": (0, 1 << 50),
     "max_connections": (1, 1_000_000),
+    "max_inflight": (1, 1_000_000),
+    "max_memory_bytes": (0, 1 << 50),
     "spool_buffer_bytes": (65_536, 1 << 34),
     "spool_max_bytes": (1 << 20, 1 << 50),
 }

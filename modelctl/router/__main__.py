@@ -65,10 +65,17 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, listener: s
         report=lambda event, text: report(arguments.name, event, text=text),
     )
     report(arguments.name, "started", text=f"listening on {listener.getsockname()}")
-    worker = Worker(settings, spool, clock=Clock(loop.time()))
+    worker = Worker(
+        settings,
+        spool,
+        clock=Clock(loop.time()),
+        report=lambda event, text: report(arguments.name, event, text=text),
+    )
     await worker.serve(listener, sync)
     own = ", ".join(f"{code} {count}" for code, count in sorted(worker.refusals.items()))
-    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}")
+    again = worker.retried()
+    retries = f"retries: {again.again}, retry budget exhausted: {again.exhausted}"
+    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {retries}")
 
 
 def _keep_freed_memory() -> None:

@@ -9,11 +9,12 @@ import ssl
 from collections import deque
 from collections.abc import Coroutine
 from random import randrange
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from modelctl import evidence
 from modelctl.endpoint import Endpoint, parse_endpoint
 from modelctl.router.clock import Clock
+from modelctl.router.retry import RetryBudget
 from modelctl.router.upstream import Leg, Upstream
 from modelctl.traffic import Backend
 
@@ -29,20 +30,35 @@ class Limit(NamedTuple):
     pending_bytes: int
 
 
+class Expiring(Protocol):
+    """A request between two attempts. After `until` (the clock's seconds) none may begin."""
+
+    until: float
+
+    def expired(self) -> None:
+        """That time has passed."""
+
+
 class Waiting(NamedTuple):
     """A leg without room yet, the bytes it holds, and since when it waits (the clock's seconds)."""
 
     leg: Leg
     size: int
     since: float
+    avoid: "Pool | None" = None  # where a leg that is sent again has been
+    fresh: bool = False
 
 
 class Want(NamedTuple):
-    """A leg that wants a connection, its place among all that ever did, and the pools that could not give it one."""
+    """A leg that wants a connection, its place among all that ever did, and the pools that could not give it one.
+
+    A `fresh` one must have carried nothing yet.
+    """
 
     leg: Leg
     order: int
     tried: tuple["Pool", ...]
+    fresh: bool
 
 
 class Pool:
@@ -64,15 +80,15 @@ class Pool:
         self._dials = 0
         self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
 
-    def take(self, leg: Leg, tried: tuple["Pool", ...] = ()) -> None:
+    def take(self, leg: Leg, tried: tuple["Pool", ...] = (), *, fresh: bool = False) -> None:
         """Start `leg` on an idle connection, or as soon as there is one. `tried` could not be connected to."""
         self.busy += 1
-        while self.idle:
+        while self.idle and not fresh:
             upstream = self.idle.pop()
-            if not upstream.closing:
+            if not (upstream.closing or upstream.transport.is_closing()):
                 upstream.start(leg)
                 return
-        self._wants.append(Want(leg, self._order, tried))
+        self._wants.append(Want(leg, self._order, tried, fresh))
         self._order += 1
         self._dial_more()
 
@@ -107,27 +123,35 @@ class Pool:
 
     def _offer(self, upstream: Upstream) -> None:
         """The connection is free: the first who wants one has it."""
-        if self._wants:
-            upstream.start(self._wants.popleft().leg)
+        want = self._next(upstream) if self._wants else None
+        if want is not None:
+            upstream.start(want.leg)
         elif self._target.retired:
             upstream.close()
         else:
             upstream.idle_since = self._target.clock.now
             self.idle.append(upstream)
 
+    def _next(self, upstream: Upstream) -> Want | None:
+        for place, want in enumerate(self._wants):
+            if not (want.fresh and upstream.used):
+                del self._wants[place]
+                return want
+        return None
+
     def _fail(self, before: int) -> None:
         late: list[Want] = []
         while self._wants and self._wants[0].order < before:
             late.append(self._wants.popleft())
         for want in late:
-            self._give_up(want.leg, (*want.tried, self))
+            self._give_up(want.leg, (*want.tried, self), fresh=want.fresh)
 
-    def _give_up(self, leg: Leg, tried: tuple["Pool", ...]) -> None:
+    def _give_up(self, leg: Leg, tried: tuple["Pool", ...], *, fresh: bool) -> None:
         """Nothing was sent, so another endpoint may have it, whatever the method (RFC 9110 9.2.2)."""
         self.busy -= 1
         other = self._target.other_than(tried)
         if other is not None:
-            other.take(leg, tried)
+            other.take(leg, tried, fresh=fresh)
             return
         self._target.on_done()
         leg.on_broken(evidence.CONNECT)
@@ -181,6 +205,12 @@ class Target:
         self.timeouts = (backend.response_timeout_ms / 1000, STREAM_IDLE)
         self.connect_timeout = backend.connect_timeout_ms / 1000
         self.retired = False
+        retries = backend.retries
+        self.budget = None if retries is None else RetryBudget(retries)
+        self.attempt_timeout = (retries.attempt_timeout_ms / 1000 if retries is not None else 0) or self.timeouts[0]
+        self.trials: set[Expiring] = set()
+        self.retried = 0
+        self.budget_exhausted = 0
         self.pools = [Pool(self, parse_endpoint(url)) for url in backend.endpoints]
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: deque[Waiting] = deque()
@@ -199,6 +229,27 @@ class Target:
         self._waiting.append(Waiting(leg, size, self.clock.now))
         self._waiting_bytes += size
         return True
+
+    def again(self, leg: Leg, avoid: Pool, *, size: int, fresh: bool) -> bool:
+        """Like `send`, before all who wait, and on another endpoint than `avoid` when there is one.
+
+        `fresh`: on a connection that has carried nothing yet.
+        """
+        if self._inflight < self.limit.inflight:
+            self._inflight += 1
+            self._start(Waiting(leg, size, 0.0, avoid, fresh))
+            return True
+        if len(self._waiting) >= self.limit.pending or self._waiting_bytes + size > self.limit.pending_bytes:
+            return False
+        since = self._waiting[0].since if self._waiting else self.clock.now
+        self._waiting.appendleft(Waiting(leg, size, since, avoid, fresh))
+        self._waiting_bytes += size
+        return True
+
+    def _start(self, waiting: Waiting) -> None:
+        avoid = waiting.avoid
+        pool = self._pick() if avoid is None else self.other_than((avoid,)) or avoid
+        pool.take(waiting.leg, fresh=waiting.fresh)
 
     def forget(self, leg: Leg) -> None:
         """A leg that waits, for room or for a connection, gave up. One that does neither is not known here."""
@@ -230,7 +281,7 @@ class Target:
             return
         waiting = self._waiting.popleft()
         self._waiting_bytes -= waiting.size
-        self._pick().take(waiting.leg)
+        self._start(waiting)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` and keep it: a connection attempt belongs to its backend."""
@@ -244,6 +295,8 @@ class Target:
             waiting = self._waiting.popleft()
             self._waiting_bytes -= waiting.size
             waiting.leg.on_broken(evidence.OVERLOAD)
+        for trial in [trial for trial in self.trials if trial.until < now]:
+            trial.expired()
         for pool in self.pools:
             pool.sweep(now, now - self.backend.pool_idle_ms / 1000)
 

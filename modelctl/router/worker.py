@@ -4,19 +4,22 @@ import asyncio
 import signal
 import socket
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from time import time_ns
 from typing import cast
 
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
+from modelctl.router.gauge import Gauge
 from modelctl.router.intake import KnownHeads
+from modelctl.router.overload import Load
 from modelctl.router.process import Connection
 from modelctl.router.refusal import Refusal
 from modelctl.router.shadow import Evidence
 from modelctl.router.spool import Spool
 from modelctl.router.sync import Applied, TableSync, load_table
-from modelctl.router.table import CompiledTable, Targets
+from modelctl.router.table import CompiledTable, Retried, Targets
 from modelctl.settings import Settings
 from modelctl.traffic import RoutingTable
 
@@ -26,7 +29,8 @@ SHADOW_DRAIN = 5.0  # seconds for copies in flight after the last client has gon
 class Worker:
     """Owns everything of one process that is shared between connections."""
 
-    def __init__(self, settings: Settings, spool: Spool, *, clock: Clock) -> None:
+    def __init__(self, settings: Settings, spool: Spool, *, clock: Clock, report: Callable[[str, str], None]) -> None:
+        """`report(event, text)` is told what an operator should know."""
         self.settings = settings
         self.spool: Evidence = spool
         self._spool = spool
@@ -36,7 +40,9 @@ class Worker:
         self.refusals: Counter[str] = Counter()
         self._applied_at = 0
         self._last: dict[str, int] = {}
-        self._targets = Targets(clock)
+        self.load = Load(settings.max_memory_bytes, settings.max_inflight)
+        self._gauge = Gauge(self.load, clock.now, report=report)
+        self._targets = Targets(clock, report)
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies]
         self._draining = False
@@ -63,6 +69,10 @@ class Worker:
         """One more answer of the router's own."""
         self.refusals[refusal.code] += 1
 
+    def retried(self) -> Retried:
+        """The retries so far."""
+        return self._targets.retried()
+
     # -- the table
 
     def applied(self) -> Applied:
@@ -88,6 +98,7 @@ class Worker:
         for connection in [c for c in self._connections if c.deadline and c.deadline < now]:
             connection.expired()
         self._targets.sweep(now)
+        self._gauge.tick(now, self._connections)
 
     async def _tick_for_ever(self) -> None:
         while True:
