@@ -30,7 +30,12 @@ MODULES = [
         "upstream",
         "pool",
         "table",
+        "window",
+        "retry",
+        "breaker",
+        "overload",
         "shadow",
+        "repeat",
         "exchange",
         "client",
     )

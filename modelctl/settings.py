@@ -125,6 +125,8 @@ _PARSERS: Mapping[object, Callable[[str], object]] = {
     tuple[str, ...]: _parse_networks,
 }
 
+_LEAST_MEMORY = 67_108_864
+
 _RANGES: Mapping[str, tuple[float, float]] = {
     "workers": (1, 64),
     "header_timeout": (0.1, 600),
@@ -189,6 +191,8 @@ def _cross_faults(settings: Settings) -> list[str]:
             f"control: {settings.control} can be reached from other machines, and there is no key: "
             "set MODELCTL_KEY to a secret (for example: openssl rand -hex 24), here and for every client and router"
         )
+    if 0 < settings.max_memory_bytes < _LEAST_MEMORY:
+        faults.append(f"max_memory_bytes: 0 (no limit) or at least {_LEAST_MEMORY}: an idle router needs most of that")
     if settings.key and not re.fullmatch(r"[!-~]{16,256}", settings.key):
         faults.append("MODELCTL_KEY: a key has 16 to 256 visible ASCII characters and no spaces")
     return faults
