@@ -19,18 +19,26 @@ from tests.router.model_server import ModelServer, Step, close, until_left, wait
 from tests.router.process import RouterProcess, eventually
 from tests.router.wire import get, ok, post
 
-POLICY = Breaker(consecutive=3, open_ms=400, probes=2)
+POLICY = Breaker(consecutive=3, open_ms=1_000, probes=2)
+OPEN_FOR = 1.3  # seconds: the clock of a worker ticks ten times a second
+STAYS_OPEN = Breaker(consecutive=3, open_ms=600_000)
 FAILS = ok(b"broken").replace(b"200 OK", b"500 No", 1)
 
 
 def table(
-    old: ModelServer, new: ModelServer, *, breaker: Breaker | None = POLICY, arms: Sequence[Arm] = (), version: int = 1
+    old: ModelServer,
+    new: ModelServer,
+    *,
+    breaker: Breaker | None = POLICY,
+    arms: Sequence[Arm] = (),
+    version: int = 1,
+    timeout_ms: int = 300,
 ) -> RoutingTable:
     """A candidate that answers everything, shown to nobody, with a preview address; the baseline has no share."""
     given_arms = tuple(arms) or (baseline("old", 0), candidate("new", answers=10_000))
     backends = (
         Backend(name="old", endpoints=(old.url,)),
-        Backend(name="new", endpoints=(new.url,), response_timeout_ms=300, connect_timeout_ms=300),
+        Backend(name="new", endpoints=(new.url,), response_timeout_ms=timeout_ms, connect_timeout_ms=300),
     )
     route = Route(name="all", arms=given_arms, rollout=3, stage=4, preview="new", breaker=breaker, salt="ab" * 16)
     return RoutingTable(version=version, backends=backends, routes=(route,))
@@ -59,7 +67,7 @@ def arm_of_failure(router: RouterProcess) -> str:
 def test_a_candidate_that_keeps_failing_is_not_asked(
     start: Callable[..., RouterProcess], old: ModelServer, new: ModelServer, step: Step, request_id: str
 ) -> None:
-    router = start(table(old, new, breaker=Breaker(consecutive=3, open_ms=60_000)))
+    router = start(table(old, new, breaker=STAYS_OPEN))
     trip(router, new, step)
     before = len(new.arrivals)
     replies = [router.ask(post("/x", b"{}", f"X-Request-Id: {request_id}-{number}")) for number in range(5)]
@@ -90,7 +98,7 @@ def test_a_candidate_that_is_away_trips_its_breaker_too(
         Backend(name="new", endpoints=(f"http://127.0.0.1:{closed_port}",)),
     )
     arms = (baseline("old", 0), candidate("new", answers=10_000))
-    router = start(RoutingTable(version=1, backends=backends, routes=(Route(name="all", arms=arms, breaker=POLICY),)))
+    router = start(RoutingTable(version=1, backends=backends, routes=(Route(name="all", arms=arms, breaker=STAYS_OPEN),)))
     assert [router.ask(get("/x")).status for _ in range(5)] == [502, 502, 502, 200, 200]
 
 
@@ -102,7 +110,7 @@ def test_a_recovered_candidate_is_asked_by_a_few_and_then_by_all(
     go = threading.Event()
     new.forget()
     new.on("/", wait(go), ok(b"well"))
-    sleep(0.6)
+    sleep(OPEN_FOR)
     clients = [router.client() for _ in range(12)]
     for client in clients:
         client.send(get("/x"))
@@ -124,7 +132,7 @@ def test_a_probe_that_fails_opens_the_breaker_again(
 ) -> None:
     router = start(table(old, new))
     trip(router, new)
-    sleep(0.6)
+    sleep(OPEN_FOR)
     assert arm_of_failure(router) == "new"
     assert arm(router) == "old"
     assert router.events().count('"breaker-open"') == 2
@@ -133,23 +141,25 @@ def test_a_probe_that_fails_opens_the_breaker_again(
 def test_a_probe_whose_client_leaves_makes_room_for_another(
     start: Callable[..., RouterProcess], old: ModelServer, new: ModelServer
 ) -> None:
-    router = start(table(old, new, breaker=Breaker(consecutive=3, open_ms=400, probes=1)))
+    breaker = Breaker(consecutive=3, open_ms=1_000, probes=1)
+    router = start(table(old, new, breaker=breaker, timeout_ms=60_000))
     trip(router, new)
     new.forget()
     new.on("/hangs", until_left)
-    sleep(0.6)
+    sleep(OPEN_FOR)
     client = router.client()
     client.send(get("/hangs"))
     assert eventually(lambda: len(new.arrivals) == 1)
     assert arm(router) == "old"
     client.reset()
     assert eventually(lambda: arm(router) == "new")
+    assert router.events().count('"breaker-open"') == 1
 
 
 def test_the_preview_address_is_the_candidate_whatever_its_breaker_says(
     start: Callable[..., RouterProcess], old: ModelServer, new: ModelServer
 ) -> None:
-    router = start(table(old, new, breaker=Breaker(consecutive=3, open_ms=60_000)))
+    router = start(table(old, new, breaker=STAYS_OPEN))
     for _ in range(5):
         assert router.ask(get("/-/preview/all/x")).one(b"modelctl-arm") == b"new"
     new.on("/", FAILS)
@@ -166,7 +176,7 @@ def test_a_fallback_is_shown_to_nobody_and_others_keep_their_arm(
     start: Callable[..., RouterProcess], old: ModelServer, new: ModelServer, request_id: str
 ) -> None:
     arms = (baseline("old", 5_000), candidate("new", answers=5_000, shown=10_000))
-    router = start(table(old, new, arms=arms, breaker=Breaker(consecutive=2, open_ms=60_000)))
+    router = start(table(old, new, arms=arms, breaker=Breaker(consecutive=2, open_ms=600_000)))
     new.on("/", FAILS)
     replies = [router.ask(get("/x", f"X-Request-Id: {request_id}-{number}")) for number in range(40)]
     assert Counter(reply.status for reply in replies) == {500: 2, 200: 38}
@@ -183,7 +193,7 @@ def test_a_breaker_outlives_a_new_table_and_a_new_policy_begins_anew(
     start: Callable[..., RouterProcess], old: ModelServer, new: ModelServer
 ) -> None:
     plane = ControlPlane()
-    policy = Breaker(consecutive=3, open_ms=60_000)
+    policy = STAYS_OPEN
     router = start(table(old, new, breaker=policy), control=plane.url)
     trip(router, new)
     new.forget()
@@ -191,7 +201,7 @@ def test_a_breaker_outlives_a_new_table_and_a_new_policy_begins_anew(
     plane.publish(encode_table(table(old, new, breaker=policy, version=2)), 2)
     assert eventually(lambda: plane.last["after"] == "2")
     assert arm(router) == "old"
-    plane.publish(encode_table(table(old, new, breaker=Breaker(consecutive=4, open_ms=60_000), version=3)), 3)
+    plane.publish(encode_table(table(old, new, breaker=Breaker(consecutive=4, open_ms=600_000), version=3)), 3)
     assert eventually(lambda: plane.last["after"] == "3")
     assert arm(router) == "new"
     plane.stop()
