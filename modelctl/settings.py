@@ -192,7 +192,7 @@ def _cross_faults(settings: Settings) -> list[str]:
             "set MODELCTL_KEY to a secret (for example: openssl rand -hex 24), here and for every client and router"
         )
     if 0 < settings.max_memory_bytes < _LEAST_MEMORY:
-        faults.append(f"max_memory_bytes: 0 (no limit) or at least {_LEAST_MEMORY}: an idle router needs most of that")
+        faults.append(f"max_memory_bytes: 0 (no limit) or at least {_LEAST_MEMORY}: an idle router needs about half of that")
     if settings.key and not re.fullmatch(r"[!-~]{16,256}", settings.key):
         faults.append("MODELCTL_KEY: a key has 16 to 256 visible ASCII characters and no spaces")
     return faults

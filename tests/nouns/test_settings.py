@@ -231,4 +231,4 @@ def test_any_environment_gives_settings_or_the_list_of_faults(environment: dict[
 def test_a_memory_limit_that_an_idle_router_exceeds_is_none() -> None:
     for text in ("1", "67108863"):
         (fault,) = faults({"MODELCTL_MAX_MEMORY_BYTES": text})
-        assert fault == "max_memory_bytes: 0 (no limit) or at least 67108864: an idle router needs most of that"
+        assert fault == "max_memory_bytes: 0 (no limit) or at least 67108864: an idle router needs about half of that"

@@ -160,7 +160,7 @@ def test_a_router_that_is_nearly_full_sends_no_copies(
     end(busy)
     assert eventually(lambda: check("sent"))
     said = [line for line in router.events().splitlines() if '"shortage"' in line]
-    assert ["no copies" in line for line in said] == [True, False]
+    assert ["enough" in line for line in said] == [*[False] * (len(said) - 1), True]
 
 
 def test_a_router_that_was_stopped_for_a_while_sends_no_copies_at_first(
@@ -182,31 +182,31 @@ def test_without_memory_idle_clients_and_new_requests_go_and_it_comes_back(
     plain = start(table(old, new)).ready()
     for _ in range(50):
         plain.ask(get("/x"))
-    limit = plain.resident + 100 * MIB
+    limit = plain.resident + 48 * MIB
     plain.kill()
     go = threading.Event()
     old.on("/shown/slow", wait(go), ok(b"done"))
     router = start(table(old, new), max_memory_bytes=str(limit), idle_timeout="60", body_timeout="60")
     idle = router.client()
     assert idle.ask(get("/x")).status == 200
-    body = bytes(8 * MIB)
+    body = bytes(4 * MIB)
     busy = [router.client() for _ in range(16)]
     for client in busy:
         client.send(get("/shown/slow", f"Content-Length: {len(body)}", method="PUT"))
     assert eventually(lambda: sum(arrival.head.startswith(b"PUT") for arrival in old.arrivals) == 16)  # all begin with enough
     for client in busy:
         client.send(body)
-    assert eventually(lambda: router.ask(get("/x")).status == 503)
+    assert eventually(lambda: router.ask(get("/x")).status == 503, 30.0)
     explained(router.ask(get("/x")), Refusal.OVERLOADED)
     assert idle.rest() == b""  # closed
     go.set()
     assert [client.read().body for client in busy] == [b"done"] * 16
     end([*busy, idle])
-    assert eventually(lambda: router.ask(get("/x")).status == 200)
-    assert eventually(lambda: router.resident < limit)
+    assert eventually(lambda: router.ask(get("/x")).status == 200, 30.0)
+    assert eventually(lambda: router.resident < limit, 30.0)
     said = [line for line in router.events().splitlines() if '"shortage"' in line]
     assert "requests are refused" in "".join(said)
-    assert eventually(lambda: "enough memory" in router.events())
+    assert eventually(lambda: "enough memory" in router.events(), 30.0)
 
 
 def test_a_body_that_was_not_kept_for_want_of_memory_is_not_shown_in_part(
