@@ -39,7 +39,12 @@ MODULES = [
         "pool",
         "target",
         "table",
+        "window",
+        "retry",
+        "breaker",
+        "overload",
         "shadow",
+        "repeat",
         "exchange",
         "client",
     )

@@ -72,7 +72,9 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, listener: s
     worker = Worker(settings, spool, clock=Clock(loop.time()), report=say)
     await worker.serve(listener, sync)
     own = ", ".join(f"{code} {count}" for code, count in sorted(worker.refusals.items()))
-    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}")
+    again = worker.retried()
+    retries = f"retries: {again.again}, retry budget exhausted: {again.exhausted}"
+    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {retries}")
 
 
 def _keep_freed_memory() -> None:

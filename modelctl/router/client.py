@@ -46,6 +46,7 @@ class ClientConnection:
 
     def __init__(self, worker: Process) -> None:
         self.spool = worker.spool
+        self.load = worker.load
         self._worker = worker
         self._clock = worker.clock
         self._settings = worker.settings
@@ -87,6 +88,10 @@ class ClientConnection:
     def drain(self) -> None:
         """Answer what was asked, then close. An idle client may just be sending: it has a moment to be told `Connection: close`."""
         self.draining = True
+        self.hurry()
+
+    def hurry(self) -> None:
+        """When nothing is asked on it, close it soon."""
         if self.active is None and not self._intake.in_head:
             self.deadline = min(self.deadline, self._clock.now + _DRAIN_IDLE)
 
@@ -159,6 +164,8 @@ class ClientConnection:
 
     def _begin(self, exchange: Exchange) -> None:
         refusal = exchange.refusal
+        if refusal is None and self.load.inflight >= self.load.room:
+            refusal = Refusal.OVERLOADED
         if refusal is None:
             head = exchange.head
             table = self._worker.table

@@ -24,11 +24,15 @@ LEAST_SECONDS = 0.25  # for a handshake over a long way, when another address co
 
 
 class Want(NamedTuple):
-    """A leg that wants a connection, its place among all that ever did, and the pools that could not give it one."""
+    """A leg that wants a connection, its place among all that ever did, and the pools that could not give it one.
+
+    A `fresh` one must have carried nothing yet.
+    """
 
     leg: Leg
     order: int
     tried: tuple["Pool", ...]
+    fresh: bool
 
 
 class Home(Protocol):
@@ -72,15 +76,15 @@ class Pool:
         self._dials = 0
         self._tls = ssl.create_default_context() if self.endpoint.scheme == "https" else None
 
-    def take(self, leg: Leg, tried: tuple["Pool", ...] = ()) -> None:
+    def take(self, leg: Leg, tried: tuple["Pool", ...] = (), *, fresh: bool = False) -> None:
         """Start `leg` on an idle connection, or as soon as there is one. `tried` could not be connected to."""
         self.candidate.busy += 1
-        while self.idle:
+        while self.idle and not fresh:
             upstream = self.idle.pop()
-            if not upstream.closing:
+            if not (upstream.closing or upstream.transport.is_closing()):
                 upstream.start(leg)
                 return
-        self._wants.append(Want(leg, self._order, tried))
+        self._wants.append(Want(leg, self._order, tried, fresh))
         self._order += 1
         self._dial_more()
 
@@ -142,13 +146,21 @@ class Pool:
 
     def _offer(self, upstream: Upstream) -> None:
         """The connection is free: the first who wants one has it."""
-        if self._wants:
-            upstream.start(self._wants.popleft().leg)
+        want = self._next(upstream) if self._wants else None
+        if want is not None:
+            upstream.start(want.leg)
         elif self._home.retired:
             upstream.close()
         else:
             upstream.idle_since = self._home.clock.now
             self.idle.append(upstream)
+
+    def _next(self, upstream: Upstream) -> Want | None:
+        for place, want in enumerate(self._wants):
+            if not (want.fresh and upstream.used):
+                del self._wants[place]
+                return want
+        return None
 
     def _fail(self, before: int) -> None:
         if self.watch is not None:
@@ -157,14 +169,14 @@ class Pool:
         while self._wants and self._wants[0].order < before:
             late.append(self._wants.popleft())
         for want in late:
-            self._give_up(want.leg, (*want.tried, self))
+            self._give_up(want.leg, (*want.tried, self), fresh=want.fresh)
 
-    def _give_up(self, leg: Leg, tried: tuple["Pool", ...]) -> None:
+    def _give_up(self, leg: Leg, tried: tuple["Pool", ...], *, fresh: bool) -> None:
         """Nothing was sent, so another endpoint may have it, whatever the method (RFC 9110 9.2.2)."""
         self.candidate.busy -= 1
         other = self._home.other_than(tried)
         if other is not None:
-            other.take(leg, tried)
+            other.take(leg, tried, fresh=fresh)
             return
         self._leave()
         leg.on_broken(evidence.CONNECT)

@@ -15,13 +15,17 @@ class Limit(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A leg without room yet, the bytes it holds, since when it waits (the clock's seconds), and the number of the endpoint that it
-    had rather not have, -1 for none."""
+    """A leg without room yet, the bytes it holds, and since when it waits (the clock's seconds).
+
+    `avoid` is the number of the endpoint that it had rather not have, -1 for none. A `fresh` one wants a connection that has
+    carried nothing yet.
+    """
 
     leg: Leg
     size: int
     since: float
     avoid: int
+    fresh: bool = False
 
 
 class Room:
@@ -40,11 +44,14 @@ class Room:
         self.inflight += 1
         return True
 
-    def wait(self, waiting: Waiting) -> bool:
-        """Whether the leg may wait."""
+    def wait(self, waiting: Waiting, *, first: bool = False) -> bool:
+        """Whether the leg may wait; `first`: before all who do."""
         if len(self._waiting) >= self.limit.pending or self._bytes + waiting.size > self.limit.pending_bytes:
             return False
-        self._waiting.append(waiting)
+        if first and self._waiting:
+            self._waiting.appendleft(waiting._replace(since=min(waiting.since, self._waiting[0].since)))
+        else:
+            self._waiting.append(waiting)
         self._bytes += waiting.size
         return True
 

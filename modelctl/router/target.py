@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from modelctl import evidence
 from modelctl.endpoint import parse_endpoint
@@ -10,6 +10,7 @@ from modelctl.router.addresses import Addresses, Resolve, system_resolve
 from modelctl.router.clock import Clock
 from modelctl.router.health import Pulse
 from modelctl.router.pool import Pool
+from modelctl.router.retry import RetryBudget
 from modelctl.router.room import Limit, Room, Waiting
 from modelctl.router.roster import EndpointState, Report, Roster, unheard
 from modelctl.router.upkeep import Upkeep
@@ -19,6 +20,15 @@ from modelctl.traffic import Backend
 
 STREAM_IDLE = 300.0
 _ANY = -1
+
+
+class Expiring(Protocol):
+    """A request between two attempts. After `until` (the clock's seconds) none may begin."""
+
+    until: float
+
+    def expired(self) -> None:
+        """That time has passed."""
 
 
 class Target:
@@ -46,6 +56,12 @@ class Target:
         self.retired = False
         self.addresses: list[Addresses] = kin.addresses if kin is not None else _addresses(backend, resolve, now=clock.now)
         self.pulses: list[Pulse] = kin.pulses if kin is not None else _pulses(backend, clock.now)
+        retries = backend.retries
+        self.budget = None if retries is None else RetryBudget(retries)
+        self.attempt_timeout = (retries.attempt_timeout_ms / 1000 if retries is not None else 0) or self.timeouts[0]
+        self.trials: set[Expiring] = set()
+        self.retried = 0
+        self.budget_exhausted = 0
         self._room = Room(self.limit)
         self._roster = Roster(backend, clock.now, pulses=self.pulses, report=report)
         self.pools = [self._pool(number) for number in range(len(backend.endpoints))]
@@ -83,17 +99,21 @@ class Target:
             return True
         return self._room.wait(Waiting(leg, size, self.clock.now, _ANY))
 
-    def again(self, leg: Leg, avoid: Pool | None, *, size: int = 0) -> bool:
-        """Like `send`, for a leg that has failed: to another endpoint than that of `avoid`, if there is one."""
+    def again(self, leg: Leg, avoid: Pool | None, *, size: int = 0, fresh: bool = False) -> bool:
+        """Like `send`, before all who wait, and on another endpoint than that of `avoid` when there is one.
+
+        `fresh`: on a connection that has carried nothing yet.
+        """
         number = avoid.candidate.number if avoid is not None and avoid in self.pools else _ANY
+        waiting = Waiting(leg, size, self.clock.now, number, fresh)
         if self._room.enter():
-            self._pick(number).take(leg)
+            self.start(waiting)
             return True
-        return self._room.wait(Waiting(leg, size, self.clock.now, number))
+        return self._room.wait(waiting, first=True)
 
     def start(self, waiting: Waiting) -> None:
         """Part of Home."""
-        self._pick(waiting.avoid).take(waiting.leg)
+        self._pick(waiting.avoid).take(waiting.leg, fresh=waiting.fresh)
 
     def forget(self, leg: Leg) -> None:
         """A leg that waits, for room or for a connection, gave up. One that does neither is not known here."""
@@ -138,6 +158,8 @@ class Target:
         """Once per tick: deadlines and idle connections. Nothing waits for room longer than it may wait for an answer."""
         for waiting in self._room.late(now - self.timeouts[0]):
             waiting.leg.on_broken(evidence.OVERLOAD)
+        for trial in [trial for trial in self.trials if trial.until < now]:
+            trial.expired()
         if self._upkeep is not None and not self.retired:
             self._upkeep.tick(now, self._spawn_chore)
         if self._only is None or self.pulses:

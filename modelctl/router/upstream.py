@@ -86,6 +86,8 @@ class Upstream:
     address = ""
     spent = False  # its address is not the endpoint's any more: not used again
     _began = 0.0
+    used = False  # it has carried an answer
+    _hinted = False  # an interim answer came
     _held = False
     _unasked = False
     _raw = b""  # what came of a head that is not whole yet
@@ -107,7 +109,7 @@ class Upstream:
     def _reset(self) -> None:
         self.answer = NO_ANSWER
         self.parts: list[bytes] = []
-        self.head_complete = self.complete = False
+        self.head_complete = self.complete = self._hinted = False
 
     # -- life
 
@@ -138,6 +140,7 @@ class Upstream:
         if self._held:
             self.unhold()
         self.leg = None
+        self.used = True
         self._reset()
         self.owner.on_free(self, reusable=reusable)
 
@@ -189,7 +192,10 @@ class Upstream:
                 self._break(evidence.TRUNCATED if self.head_complete else evidence.RESET)
 
     def eof_received(self) -> bool:
-        """False: the backend has sent all it will, so the connection is closed."""
+        """False: the backend has sent all it will, so the connection is closed. An idle one is not used again from now on."""
+        if self.leg is None:
+            self.owner.on_lost(self)
+            self.close()
         return False
 
     def _break(self, failure: str) -> None:
@@ -210,6 +216,11 @@ class Upstream:
             watch.on_end(self.answer.status)
         elif leg is not None and leg.complete:
             watch.on_left(self._began)
+
+    @property
+    def silent(self) -> bool:
+        """Whether not a byte of the answer has come."""
+        return not (self.head_complete or self._raw or self._hinted)
 
     def _until_closed(self) -> bool:
         """Whether the answer's body ends where the connection does (RFC 9112 6.3)."""
@@ -304,7 +315,7 @@ class Upstream:
         if end > MAX_HEAD:
             raise _HeadTooLargeError
         if status < 200:
-            self._interim = True
+            self._interim = self._hinted = True
             self._raw = self._raw[end + 4 :]
             return
         fresh = self._raw

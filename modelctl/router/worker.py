@@ -10,14 +10,16 @@ from typing import cast
 
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
+from modelctl.router.gauge import Gauge
 from modelctl.router.intake import KnownHeads
+from modelctl.router.overload import Load
 from modelctl.router.process import Connection
 from modelctl.router.refusal import Refusal
 from modelctl.router.roster import Report, unheard
 from modelctl.router.shadow import Evidence
 from modelctl.router.spool import Spool
 from modelctl.router.sync import Applied, TableSync, load_table
-from modelctl.router.table import CompiledTable, Targets
+from modelctl.router.table import CompiledTable, Retried, Targets
 from modelctl.settings import Settings
 from modelctl.traffic import RoutingTable
 
@@ -37,6 +39,8 @@ class Worker:
         self.refusals: Counter[str] = Counter()
         self._applied_at = 0
         self._last: dict[str, int] = {}
+        self.load = Load(settings.max_memory_bytes, settings.max_inflight)
+        self._gauge = Gauge(self.load, clock.now, report=report)
         self._targets = Targets(clock, report)
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies]
@@ -64,6 +68,10 @@ class Worker:
         """One more answer of the router's own."""
         self.refusals[refusal.code] += 1
 
+    def retried(self) -> Retried:
+        """The retries so far."""
+        return self._targets.retried()
+
     # -- the table
 
     def applied(self) -> Applied:
@@ -89,6 +97,7 @@ class Worker:
         for connection in [c for c in self._connections if c.deadline and c.deadline < now]:
             connection.expired()
         self._targets.sweep(now)
+        self._gauge.tick(now, self._connections)
 
     async def _tick_for_ever(self) -> None:
         while True:

@@ -144,7 +144,7 @@ def compiled(*addresses: tuple[str, str]) -> CompiledTable:
         Route(name=f"r{number}", host=host, path=path, arms=(baseline("b"),)) for number, (host, path) in enumerate(addresses)
     )
     table = RoutingTable(version=1, backends=(backend,), routes=routes)
-    return CompiledTable(table, Targets(Clock(0.0)))
+    return CompiledTable(table, Targets(Clock(0.0), lambda event, text: None))
 
 
 def found(table: CompiledTable, host: bytes, target: bytes) -> str:
