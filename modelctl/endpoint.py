@@ -144,8 +144,11 @@ class Reach(NamedTuple):
         return "" if self.sockets else f"{path} is a Unix socket, and MODELCTL_BACKEND_NETWORKS does not name {SOCKETS!r}"
 
 
+ANYWHERE = Reach()
+
+
 def reach_of(words: Iterable[str]) -> Reach:
     """The reach that networks and the word `unix` describe; without any, everything that is not denied."""
     named = tuple(words)
     networks = tuple(ip_network(word) for word in named if word != SOCKETS)
-    return Reach(networks, SOCKETS in named, anywhere=False) if named else Reach()
+    return Reach(networks, SOCKETS in named, anywhere=False) if named else ANYWHERE

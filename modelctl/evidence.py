@@ -96,7 +96,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 class Context(msgspec.Struct, frozen=True, array_like=True):
     """Which decision a request fell under. `probability` is the answering arm's share in basis points.
 
-    `unit` is empty when the request itself is the unit.
+    `unit` is empty when the request itself is the unit. `instead_of` is the arm that was decided for, when another one answered.
     """
 
     route: str
@@ -107,6 +107,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True):
     reason: str
     probability: int
     unit: bytes
+    instead_of: str = ""
 
 
 class Served(msgspec.Struct, frozen=True, array_like=True, tag="s"):

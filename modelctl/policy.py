@@ -135,8 +135,8 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
     """When a request that a backend may have seen is sent again: where that is safe (RFC 9110 9.2.2) and no answer has begun.
 
     Safe are GET, HEAD, OPTIONS, PUT and DELETE, requests with Idempotency-Key, and everything on a backend that says
-    `idempotent`. `attempts` counts the first. At most `budget_percent` of the requests of the last ten seconds are repeated, but
-    `budget_minimum` at a time always may be.
+    `idempotent`. `attempts` counts the first. Of n requests in the last ten seconds at most n * `budget_percent` / 100 are
+    repeated; while that is less than `budget_minimum` (little traffic), so many at a time may be.
     """
 
     on: tuple[RetryOn, ...] = (RetryOn.RESET,)

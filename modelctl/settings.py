@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_fields: int = 128
     max_body_bytes: int = 1_073_741_824
     max_connections: int = 10_000
+    max_inflight: int = 8_192
+    max_memory_bytes: int = 1_073_741_824
     spool_buffer_bytes: int = 16_777_216
     spool_max_bytes: int = 4_294_967_296
 
@@ -146,6 +148,8 @@ _PARSERS: Mapping[object, Callable[[str], object]] = {
     tuple[str, ...]: _parse_networks,
 }
 
+_LEAST_MEMORY = 67_108_864
+
 _RANGES: Mapping[str, tuple[float, float]] = {
     "workers": (1, 64),
     "header_timeout": (0.1, 600),
@@ -156,6 +160,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "max_fields": (8, 10_000),
     "max_body_bytes": (0, 1 << 50),
     "max_connections": (1, 1_000_000),
+    "max_inflight": (1, 1_000_000),
+    "max_memory_bytes": (0, 1 << 50),
     "spool_buffer_bytes": (65_536, 1 << 34),
     "spool_max_bytes": (1 << 20, 1 << 50),
 }
@@ -208,6 +214,8 @@ def _cross_faults(settings: Settings) -> list[str]:
             f"control: {settings.control} can be reached from other machines, and there is no key: "
             "set MODELCTL_KEY to a secret (for example: openssl rand -hex 24), here and for every client and router"
         )
+    if 0 < settings.max_memory_bytes < _LEAST_MEMORY:
+        faults.append(f"max_memory_bytes: 0 (no limit) or at least {_LEAST_MEMORY}: an idle router needs about half of that")
     if settings.key and not re.fullmatch(r"[!-~]{16,256}", settings.key):
         faults.append("MODELCTL_KEY: a key has 16 to 256 visible ASCII characters and no spaces")
     return faults + _tls_faults(settings)

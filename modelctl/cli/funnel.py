@@ -25,6 +25,7 @@ class Funnel(msgspec.Struct, frozen=True):
     answered: int = 0
     parsed: int = 0
     paired: int = 0
+    fallback: int = 0
     losses: tuple[Loss, ...] = ()
 
 
@@ -36,3 +37,5 @@ def funnel_lines(funnel: Funnel) -> Iterator[str]:
     counts = " -> ".join(f"{name} {count(getattr(funnel, name))}" for name in STAGES)
     yield f"shadow {funnel.candidate}: {counts}"
     yield from (f"  {count(loss.n)} not {loss.stage}: {loss.reason}" for loss in funnel.losses)
+    if funnel.fallback:
+        yield f"fallback: {count(funnel.fallback)} requests of {funnel.candidate} answered by the baseline"

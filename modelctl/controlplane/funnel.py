@@ -23,7 +23,11 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class Funnel(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests of one candidate. A request that the candidate did not answer is still a pair: its failure is compared."""
+    """Requests of one candidate. A request that the candidate did not answer is still a pair: its failure is compared.
+
+    `fallback` counts requests it was to answer and the baseline answered, because its breaker was open: they are no evidence
+    about either arm.
+    """
 
     candidate: str
     eligible: int = 0
@@ -32,6 +36,7 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     answered: int = 0
     parsed: int = 0
     paired: int = 0
+    fallback: int = 0
     skipped: dict[str, int] = msgspec.field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
 
@@ -41,7 +46,8 @@ def funnel(sums: Sums, candidate: str) -> Funnel:
     counts = sums.counts(candidate, "funnel")
     stages = {stage: counts.get(stage, 0) for stage in STAGES}
     skipped = {key.removeprefix(_SKIPPED): n for key, n in sorted(counts.items()) if key.startswith(_SKIPPED)}
-    return Funnel(candidate=candidate, **stages, skipped=skipped, losses=_losses(stages, skipped))
+    fallback = counts.get("fallback", 0)
+    return Funnel(candidate=candidate, **stages, fallback=fallback, skipped=skipped, losses=_losses(stages, skipped))
 
 
 def _losses(stages: dict[str, int], skipped: dict[str, int]) -> tuple[Loss, ...]:

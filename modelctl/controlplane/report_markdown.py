@@ -79,6 +79,8 @@ def _funnels(report: Report) -> Iterator[str]:
     for one in report.funnels:
         for loss in one.losses:
             yield f"- {one.candidate}: {loss.n:,} not {loss.stage}: {loss.reason}"
+        if one.fallback:
+            yield f"- fallback: {one.fallback:,} requests of {one.candidate} answered by the baseline"
 
 
 def _decisions(rows: Sequence[Row]) -> Iterator[str]:

@@ -17,6 +17,9 @@ The rows of `rollup`, by metric; `key` is "" and unnamed sums are 0 unless said:
       pair_latency  key: baseline:BUCKET, candidate:BUCKET. Pairs in which neither answer broke
       pair_number   key "baseline", "candidate": s1, s2 as for number; key "": sp, sum of (a - pivot)(b - pivot)
       funnel        key: eligible, sampled, sent, skipped:FATE, answered, parsed, paired
+    about a candidate whose breaker was open, one count per request that the baseline answered for it
+      units         the shares were kept: it is the answer that is not its own
+      funnel        key: fallback
 
 Previews, and requests whose client left, are in none of them.
 """
@@ -30,7 +33,7 @@ import msgspec
 from modelctl.evidence import SENT, TIMEOUT, Answer, Context
 from modelctl.kinds import Outcome, Value
 from modelctl.recorder.rows import ComparedReading, Judged, Reading, ServedReading, counts, storable
-from modelctl.traffic import Role
+from modelctl.traffic import Reason, Role
 
 MINUTE = 60_000_000
 FAILURES = frozenset({Outcome.BACKEND_ERROR, Outcome.TIMEOUT})
@@ -76,6 +79,8 @@ class Fold:
 
     def add(self, reading: Reading) -> None:
         """Takes one reading into the sums."""
+        if isinstance(reading, ServedReading) and reading.served.context.instead_of:
+            self._add_fallback(reading)
         if not counts(reading):
             return
         if isinstance(reading, ServedReading):
@@ -129,6 +134,13 @@ class Fold:
             self._count(place, "number", products=(shifted, shifted * shifted, 0))
         if served.context.role == Role.BASELINE:
             self._add_funnel(reading, place)
+
+    def _add_fallback(self, reading: ServedReading) -> None:
+        context = reading.served.context
+        if context.reason == Reason.FALLBACK and reading.answer.outcome is not Outcome.CANCELLED:
+            place = _place(context, arm=context.instead_of, at=reading.served.at)
+            self._count(place, "units")
+            self._count(place, "funnel", key="fallback")
 
     def _add_funnel(self, reading: ServedReading, place: Place) -> None:
         fates = dict(reading.served.shown)

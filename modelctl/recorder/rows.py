@@ -14,6 +14,9 @@ from modelctl.traffic import Arm, Backend, Reason
 # Model servers that compute the same thing in another order differ in the last digits.
 NUMBER_TOLERANCE = 1e-9
 
+# Answers that nobody's share led to: a client chose the arm, or the arm that was drawn was not asked.
+_APART = frozenset({Reason.PREVIEW, Reason.FALLBACK})
+
 Row = dict[str, object]
 _json = msgspec.json.Encoder().encode
 
@@ -76,11 +79,11 @@ def judge(answer: Answer, backend: Backend | None) -> Judged:
 
 
 def counts(reading: Reading) -> bool:
-    """Whether a reading says anything about the arms: previews, and requests whose client left, do not."""
+    """Whether a reading says anything about the arms: previews, fallbacks, and requests whose client left, do not."""
     if isinstance(reading, ServedReading):
-        return reading.served.context.reason != Reason.PREVIEW and reading.answer.outcome is not Outcome.CANCELLED
+        return reading.served.context.reason not in _APART and reading.answer.outcome is not Outcome.CANCELLED
     outcomes = (reading.baseline.outcome, reading.candidate.outcome)
-    return reading.compared.served.context.reason != Reason.PREVIEW and Outcome.CANCELLED not in outcomes
+    return reading.compared.served.context.reason not in _APART and Outcome.CANCELLED not in outcomes
 
 
 def compare(baseline: Judged, candidate: Judged) -> Agreement:

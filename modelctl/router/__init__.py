@@ -6,7 +6,9 @@ One proxied request, callbacks all the way (no task per request):
     guard                     refuses what must not be forwarded
     table.CompiledTable       host and path -> CompiledRoute; unit -> Decision
     exchange.Exchange         one request and its answer: sends to the arm, streams back, keeps bounded copies
-    pool.Target, upstream     connections to one backend
+    target.Target             one backend: its limits and what waits for room (room), which endpoint is asked (roster, balance,
+                              ejection, health), where that is (addresses)
+    pool, upstream            connections to one endpoint; watch: what its answers say about it
     shadow.ShadowCopy         the same request to an arm that is shown it, on its own connections and limits
     spool.Spool               what happened, appended to disk by a thread
 

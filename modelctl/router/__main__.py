@@ -74,25 +74,27 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     listener.setblocking(False)
     loop = asyncio.get_running_loop()
     folder = settings.spool_dir / f"{arguments.name}-{time_ns() // 1000:x}-{os.getpid()}"
-
-    def tell(event: str, text: str) -> None:
-        report(arguments.name, event, text=text)
-
     writer = SpoolWriter(folder, settings.spool_max_bytes)
     spool = Spool(writer, loop.call_later, max_bytes=settings.spool_buffer_bytes)
+
+    def say(event: str, text: str) -> None:
+        report(arguments.name, event, text=text)
+
     sync = TableSync(
         parse_endpoint(arguments.control),
         arguments.name,
         key=settings.key,
         file=settings.table_file,
-        report=tell,
+        report=say,
     )
     report(arguments.name, "started", text=f"listening on {listener.getsockname()}")
-    worker = Worker(settings, spool, clock=Clock(loop.time()), report=tell, credentials=credentials)
+    worker = Worker(settings, spool, clock=Clock(loop.time()), report=say, credentials=credentials)
     ready = arguments.ready_fd
     await worker.serve(listener, sync, on_ready=None if ready is None else lambda: _announce(ready))
     own = ", ".join(f"{code} {count}" for code, count in sorted(worker.refusals.items()))
-    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}")
+    again = worker.retried()
+    retries = f"retries: {again.again}, retry budget exhausted: {again.exhausted}"
+    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {retries}")
 
 
 def _keep_freed_memory() -> None:

@@ -45,6 +45,7 @@ class ClientConnection:
 
     def __init__(self, worker: Process) -> None:
         self.spool = worker.spool
+        self.load = worker.load
         self._worker = worker
         self._clock = worker.clock
         self._settings = worker.settings
@@ -90,9 +91,12 @@ class ClientConnection:
     def drain(self) -> None:
         """Answer what was asked, then close. An idle client may just be sending: it has a moment to be told `Connection: close`."""
         self.draining = True
+        self.hurry(_DRAIN_IDLE if self._intake.asked else _DRAIN_NEW)
+
+    def hurry(self, seconds: float = _DRAIN_IDLE) -> None:
+        """When nothing is asked on it, close it soon."""
         if self.active is None and not self._intake.in_head:
-            patience = _DRAIN_IDLE if self._intake.asked else _DRAIN_NEW
-            self.deadline = min(self.deadline, self._clock.now + patience)
+            self.deadline = min(self.deadline, self._clock.now + seconds)
 
     def expired(self) -> None:
         """The deadline has passed: a request that never came whole is answered 408, an idle connection is just closed."""
@@ -167,6 +171,8 @@ class ClientConnection:
 
     def _begin(self, exchange: Exchange) -> None:
         refusal = exchange.refusal
+        if refusal is None and self.load.inflight >= self.load.room:
+            refusal = Refusal.OVERLOADED
         if refusal is None:
             head = exchange.head
             table = self._worker.table

@@ -8,8 +8,10 @@ from modelctl.evidence import Answer, Request, Served, encode
 from modelctl.router.answer_head import AnswerHead
 from modelctl.router.head import CHUNKED, RequestHead
 from modelctl.router.identity import uuid7
+from modelctl.router.overload import Load
 from modelctl.router.refusal import Refusal
-from modelctl.router.shadow import Evidence, ShadowCopy
+from modelctl.router.repeat import Trial, drop_answer, first_trial, repeat
+from modelctl.router.shadow import Evidence, ShadowCopy, unfit
 from modelctl.router.table import CompiledRoute, Decision, upstream_target
 from modelctl.router.upstream import HIGH_WATER, Owner, Upstream, send
 
@@ -29,6 +31,7 @@ class Client(Protocol):
     """The connection a request came on, as its exchange sees it."""
 
     spool: Evidence
+    load: Load
     write_paused: bool
 
     def write(self, parts: list[bytes], size: int) -> None:
@@ -71,6 +74,8 @@ class Exchange:
     refusal: Refusal | None = None
     upstream: Upstream | None = None
     shadows: list[ShadowCopy] | None = None
+    trial: Trial | None = None  # of a request that may be or was sent again
+    ticket = 0  # of the breaker that let it through
     served: bytes = b""
     gone = False
     shown: tuple[tuple[str, str], ...] = ()
@@ -112,10 +117,19 @@ class Exchange:
         if route.unit_field:
             self.unit = head.unit(route.unit_field)
         decision = self.decision = route.decide(self.unit or self.request_id)
+        if decision.breaker is not None:
+            self.ticket, decision = decision.consult()
+            self.decision = decision
+        load = self.client.load
+        load.inflight += 1
+        target = decision.answering.target
+        if target.budget is not None:
+            self.trial = first_trial(self, target)
         capture = route.capture
-        self._keep_up_to(max(capture.request_bytes, capture.shadow_bytes) if decision.shown else capture.request_bytes)
+        whole = (decision.shown or self.trial is not None) and not load.shedding
+        self._keep_up_to(max(capture.request_bytes, capture.shadow_bytes) if whole else capture.request_bytes)
         decision.answering.last = self.at
-        if not decision.answering.target.send(self):
+        if not target.send(self):
             self.on_broken(evidence.OVERLOAD)
 
     def _keep_up_to(self, limit: int) -> None:
@@ -127,8 +141,9 @@ class Exchange:
 
     def on_connected(self, upstream: Upstream) -> None:
         """Part of Leg: the head goes out, and as much of the body as is there."""
-        if self.done:
+        if self.done or (self.trial is not None and not self.trial.start(upstream)):
             upstream.abandon()
+            self.on_broken(evidence.TIMEOUT)
             return
         self.upstream = upstream
         if self.client.write_paused:
@@ -186,6 +201,8 @@ class Exchange:
         """More of the request came with a later read: the backend's time to answer begins anew."""
         if self.upload and self.upstream is not None:
             self.upstream.extend()
+            if self.trial is not None:
+                self.trial.extend(self.upstream)
         self.flush()
 
     def flush(self) -> None:
@@ -207,7 +224,7 @@ class Exchange:
         fates = []
         for leg in self.decision.shown:
             copy = ShadowCopy(self, leg)
-            fate = evidence.TOO_LARGE if self.size > self.route.capture.shadow_bytes else copy.send()
+            fate = unfit(self, self.client.load) or copy.send()
             fates.append((leg.backend, fate))
             if fate == evidence.SENT:
                 self.shadows.append(copy)
@@ -225,6 +242,8 @@ class Exchange:
 
     def on_answer(self, upstream: Upstream) -> None:
         """Part of Leg: forward what came in this read, in one write."""
+        if self.trial is not None and not self.answered and drop_answer(self, upstream):
+            return
         parts = upstream.parts
         size = sum(map(len, parts)) if len(parts) != 1 else len(parts[0])
         self._keep(parts, size)
@@ -288,6 +307,8 @@ class Exchange:
         if self.done:
             return
         upstream, self.upstream = self.upstream, None
+        if upstream is not None and not self.answered and repeat(self, upstream, cause=failure):
+            return
         self._write_down(upstream, failure)
         if self.answered or failure == evidence.CLIENT_GONE:
             self.client.cut()
@@ -317,7 +338,13 @@ class Exchange:
     def _write_down(self, upstream: Upstream | None, failure: str) -> None:
         """Append the *served* record. Before the connection is released: it still holds the answer's head."""
         self.done = True
+        self.client.load.inflight -= 1
         decision = self.decision
+        if decision.breaker is not None:
+            status = upstream.answer.status if upstream is not None else 0
+            decision.breaker.settle(self.ticket, status, failure=failure)
+        if self.trial is not None:
+            self.trial.close()
         if decision.shown and self.shadows is None:
             self.shown = tuple((leg.backend, evidence.ABORTED) for leg in decision.shown)
         head = self.head
@@ -341,6 +368,7 @@ class Exchange:
                 self._answer_size,
             ),
             self.shown,
+            self.trial.sends if self.trial is not None else 1,
         )
         self.served = payload = encode(served)
         self.client.spool.append(payload)

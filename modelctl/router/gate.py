@@ -72,6 +72,9 @@ class Handshake(asyncio.Protocol):
     def drain(self) -> None:
         """Part of Connection: who is in the middle of it is served; it has a deadline anyway."""
 
+    def hurry(self) -> None:
+        """Part of Connection: it asks nothing yet, and has its deadline."""
+
     def cut(self) -> None:
         """Part of Connection: close now."""
         if self.task is not None:

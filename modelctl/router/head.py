@@ -29,6 +29,7 @@ class RequestHead:
     codings: list[bytes] | None = None
     length: int | None = None
     expects = False
+    keyed = False  # it has an Idempotency-Key
     upgrade = False
     request_id = b""
     traceparent = b""
@@ -124,6 +125,11 @@ def _content_encoding(head: RequestHead, name: bytes, value: bytes) -> None:
     head.lines.append(name + b": " + value + b"\r\n")
 
 
+def _idempotency_key(head: RequestHead, name: bytes, value: bytes) -> None:
+    head.keyed = bool(value)
+    head.lines.append(name + b": " + value + b"\r\n")
+
+
 def _via(head: RequestHead, name: bytes, value: bytes) -> None:
     head.hops += value.count(b"modelctl")
     head.lines.append(name + b": " + value + b"\r\n")
@@ -148,6 +154,7 @@ REQUEST_RULES: dict[bytes, RequestRule] = {
     b"traceparent": _traceparent,
     b"content-type": _content_type,
     b"content-encoding": _content_encoding,
+    b"idempotency-key": _idempotency_key,
     b"via": _via,
     b"x-forwarded-for": _forwarded,
     b"x-forwarded-proto": _forwarded,

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from modelctl.router.clock import Clock
 from modelctl.router.intake import KnownHeads
+from modelctl.router.overload import Load
 from modelctl.router.refusal import Refusal
 from modelctl.router.shadow import Evidence
 from modelctl.router.table import CompiledTable
@@ -22,6 +23,9 @@ class Connection(Protocol):
     def drain(self) -> None:
         """Answer what was asked, then close."""
 
+    def hurry(self) -> None:
+        """When nothing is asked on it, close it soon."""
+
     def cut(self) -> None:
         """Close now."""
 
@@ -33,6 +37,7 @@ class Process(Protocol):
     spool: Evidence
     clock: Clock
     known_heads: KnownHeads
+    load: Load
     table: CompiledTable | None
 
     def admit(self, connection: Connection) -> bool:

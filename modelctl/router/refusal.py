@@ -35,6 +35,7 @@ class Refusal(Enum):
     INVALID = Own("upstream-invalid", 502, False, "The model server answered with something that is not HTTP.")
     TIMEOUT = Own("upstream-timeout", 504, False, "The model server did not answer in time.")
     OVERLOAD = Own("overload", 503, False, "The model server has too many requests in flight. Try again.")
+    OVERLOADED = Own("overloaded", 503, False, "This router is short of memory or has too many requests in flight. Try again.")
     CONNECTIONS = Own("too-many-connections", 503, True, "This router has too many connections. Try again.")
     BODY_TOO_LARGE = Own("body-too-large", 413, True, "The request body is larger than this router accepts.")
     HEAD_TOO_LARGE = Own("head-too-large", 431, True, "The request line and fields are larger than this router accepts.")

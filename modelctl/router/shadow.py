@@ -5,6 +5,7 @@ from typing import Protocol
 
 from modelctl import evidence
 from modelctl.evidence import Answer, encode_compared
+from modelctl.router.overload import Load
 from modelctl.router.table import CompiledRoute, Leg
 from modelctl.router.upstream import Upstream
 
@@ -25,6 +26,7 @@ class Shown(Protocol):
     head_only: bool
     kept: list[bytes]
     kept_size: int
+    size: int
     route: CompiledRoute
     served: bytes
     gone: bool
@@ -35,6 +37,13 @@ class Shown(Protocol):
     @property
     def evidence(self) -> Evidence:
         """Where its records go."""
+
+
+def unfit(exchange: Shown, load: Load) -> str:
+    """Why the request is shown to nobody, one of evidence's fates, or ""."""
+    if exchange.size > exchange.route.capture.shadow_bytes:
+        return evidence.TOO_LARGE
+    return evidence.SHED if load.shedding or exchange.kept_size < exchange.size else ""
 
 
 class ShadowCopy:

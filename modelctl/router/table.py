@@ -1,12 +1,16 @@
 """A routing table prepared for the hot path: look up a route, look up a decision, allocate nothing."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from modelctl.endpoint import Endpoint
 from modelctl.evidence import Context
+from modelctl.router.breaker import RouteBreaker
 from modelctl.router.clock import Clock
 from modelctl.router.dial import Dialers
-from modelctl.router.pool import Limit, Target
+from modelctl.router.room import Limit
+from modelctl.router.roster import Report, unheard
+from modelctl.router.target import Target
 from modelctl.traffic import Arm, Assignment, Backend, Reason, Role, Route, RoutingTable, Split, parse_unit
 
 PREVIEW_PREFIX = b"/-/preview/"
@@ -31,19 +35,29 @@ class Leg:
 
 
 class Decision:
-    """What to do with a request: who answers, who is shown it, and what to write down about it."""
+    """What to do with a request: who answers, who is shown it, and what to write down about it.
 
-    __slots__ = ("answering", "context", "shown")
+    With a `breaker`, `fallback` is what to do while it lets nothing through.
+    """
+
+    __slots__ = ("answering", "breaker", "context", "fallback", "shown")
 
     def __init__(self, answering: Leg, shown: tuple[Leg, ...], *, context: Context) -> None:
         self.answering = answering
         self.shown = shown
         self.context = context
+        self.breaker: RouteBreaker | None = None
+        self.fallback: Decision | None = None
+
+    def consult(self) -> tuple[int, "Decision"]:
+        """The breaker's ticket and this decision, or 0 and the fallback."""
+        ticket = self.breaker.admit() if self.breaker is not None else 0
+        return ticket, self if ticket or self.fallback is None else self.fallback
 
     def context_for(self, unit: bytes) -> Context:
         """The context of a request with this unit. Without one it is the same value for all."""
         c = self.context
-        return Context(c.route, c.rollout, c.stage, c.table, c.role, c.reason, c.probability, unit)
+        return Context(c.route, c.rollout, c.stage, c.table, c.role, c.reason, c.probability, unit, c.instead_of)
 
 
 class CompiledRoute:
@@ -71,13 +85,17 @@ def _always_first(unit: bytes) -> int:
 
 
 class Targets:
-    """The connections a worker keeps across tables: one Target a backend, and one more where it is shown requests."""
+    """What a worker keeps across tables: one Target a backend, one more where it is shown requests, and the breakers."""
 
-    __slots__ = ("_answering", "_clock", "_dialers", "_retired", "_shown")
+    __slots__ = ("_answering", "_breakers", "_clock", "_dialers", "_gone", "_report", "_retired", "_shown")
 
-    def __init__(self, clock: Clock, dialers: Dialers) -> None:
+    def __init__(self, clock: Clock, report: Report = unheard, *, dialers: Dialers | None = None) -> None:
+        """`report(event, text)` is told what changes about endpoints, and when a breaker opens or closes."""
         self._clock = clock
-        self._dialers = dialers
+        self._report = report
+        self._dialers = dialers or Dialers(report=report)
+        self._breakers: dict[tuple[str, str], RouteBreaker] = {}
+        self._gone = Retried(0, 0)
         self._retired: list[Target] = []
         self._answering: dict[str, Target] = {}
         self._shown: dict[tuple[str, str], Target] = {}
@@ -86,9 +104,9 @@ class Targets:
         """The Target for `backend`, kept while its description is the same."""
         target = self._answering.get(backend.name)
         if target is None or target.backend != backend:
-            if target is not None:
-                self._retire(target)
-            target = self._answering[backend.name] = Target(backend, self._clock, dialer=self._dialers.dialer(backend))
+            fresh = self._answering[backend.name] = Target(backend, self._clock, report=self._report, dialers=self._dialers)
+            self._replace(target, fresh)
+            return fresh
         return target
 
     def shown(self, route: str, backend: Backend, *, arm: Arm) -> Target:
@@ -96,11 +114,33 @@ class Targets:
         key = (route, backend.name)
         target = self._shown.get(key)
         if target is None or target.backend != backend or target.limit.inflight != arm.max_inflight:
-            if target is not None:
-                self._retire(target)
             limit = Limit(arm.max_inflight, SHADOW_PENDING, SHADOW_PENDING_BYTES)
-            target = self._shown[key] = Target(backend, self._clock, dialer=self._dialers.dialer(backend), limit=limit)
+            fresh = self._shown[key] = Target(
+                backend, self._clock, limit=limit, report=self._for_copies(route), kin=self.answering(backend)
+            )
+            self._replace(target, fresh)
+            return fresh
         return target
+
+    def _for_copies(self, route: str) -> Report:
+        return lambda event, text: self._report(event, f"for copies of route {route!r}: {text}")
+
+    def _replace(self, old: Target | None, fresh: Target) -> None:
+        if old is not None:
+            fresh.succeed(old)
+            self._retire(old)
+
+    def breaker(self, route: Route, arm: Arm) -> RouteBreaker | None:
+        """The breaker of a candidate of `route`, kept while its policy is the same."""
+        policy = route.breaker
+        if policy is None or arm.role is not Role.CANDIDATE:
+            return None
+        key = (route.name, arm.backend)
+        breaker = self._breakers.get(key)
+        if breaker is None or breaker.policy != policy:
+            name = f"{arm.backend} on route {route.name}"
+            breaker = self._breakers[key] = RouteBreaker(policy, self._clock, name=name, report=self._report)
+        return breaker
 
     def keep(self, table: RoutingTable) -> None:
         """Retire what `table` does not name."""
@@ -110,6 +150,8 @@ class Targets:
             self._retire(self._answering.pop(name))
         for key in [key for key in self._shown if key not in shown]:
             self._retire(self._shown.pop(key))
+        candidates = {(route.name, arm.backend) for route in table.routes if route.breaker for arm in route.arms if arm.answers}
+        self._breakers = {key: breaker for key, breaker in self._breakers.items() if key in candidates}
 
     def _retire(self, target: Target) -> None:
         target.retire()
@@ -123,10 +165,30 @@ class Targets:
     def sweep(self, now: float) -> None:
         """Once per tick. Retired ones too: what is in flight on them still has its deadline."""
         if self._retired:
-            self._retired = [target for target in self._retired if target.busy]
+            for target in [target for target in self._retired if not target.busy]:
+                self._retired.remove(target)
+                self._gone = self._gone.plus(target)
         for target in (*self._answering.values(), *self._shown.values(), *self._retired):
             target.sweep(now)
         self._dialers.sweep(now)
+
+    def retried(self) -> "Retried":
+        """The retries so far, of all backends there were."""
+        total = self._gone
+        for target in (*self._answering.values(), *self._retired):
+            total = total.plus(target)
+        return total
+
+
+class Retried(NamedTuple):
+    """Requests that were sent again, and those that were not because the budget was exhausted."""
+
+    again: int
+    exhausted: int
+
+    def plus(self, target: Target) -> "Retried":
+        """With those of `target`."""
+        return Retried(self.again + target.retried, self.exhausted + target.budget_exhausted)
 
 
 class CompiledTable:
@@ -198,6 +260,7 @@ class _Compiler:
     def __init__(self, route: Route, version: int, *, backends: dict[str, Backend], targets: Targets) -> None:
         self.route = route
         self.version = version
+        self._targets = targets
         marked = route.capture.arm_header
         self.legs = {arm.backend: Leg(arm, targets.answering(backends[arm.backend]), marked=marked) for arm in route.arms}
         self.shown = {
@@ -212,7 +275,17 @@ class _Compiler:
     def decision(self, assignment: Assignment) -> Decision:
         arm, shown, reason, probability = assignment
         context = self._context(arm, reason, probability=probability)
-        return Decision(self.legs[arm.backend], tuple(self.shown[other.backend] for other in shown), context=context)
+        decision = Decision(self.legs[arm.backend], tuple(self.shown[other.backend] for other in shown), context=context)
+        decision.breaker = self._targets.breaker(self.route, arm)
+        if decision.breaker is not None:
+            decision.fallback = self._fallback(arm=arm.backend, probability=probability)
+        return decision
+
+    def _fallback(self, *, arm: str, probability: int) -> Decision:
+        baseline = self.route.baseline
+        c = self._context(baseline, Reason.FALLBACK, probability=probability)
+        context = Context(c.route, c.rollout, c.stage, c.table, c.role, c.reason, c.probability, b"", arm)
+        return Decision(self.legs[baseline.backend], (), context=context)
 
     def preview(self) -> Decision:
         leg = self.legs[self.route.preview]

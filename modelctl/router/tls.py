@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from modelctl.policy import Tls
+from modelctl.router.roster import Report
 
 _PROTOCOLS = ["http/1.1"]
-Report = Callable[[str, str], None]
 
 
 def server_context(certificate: str, key: str, *, client_ca: str = "") -> ssl.SSLContext:

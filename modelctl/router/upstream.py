@@ -6,6 +6,7 @@ once per read (`on_answer`), when the answer is complete (`complete`), and when 
 
 import asyncio
 import ssl
+from time import perf_counter
 from typing import Protocol, cast
 
 import httptools
@@ -14,6 +15,7 @@ from modelctl import evidence
 from modelctl.endpoint import Endpoint
 from modelctl.router.answer_head import BODYLESS, NO_ANSWER, AnswerHead
 from modelctl.router.clock import Clock
+from modelctl.router.watch import Watch
 
 HIGH_WATER = 65_536
 MAX_HEAD = 65_536
@@ -66,10 +68,11 @@ class Leg(Protocol):
 
 
 class Owner(Protocol):
-    """Where connections come from and go back to."""
+    """Where connections come from and go back to. `watch` is told what becomes of each request, unless it is None."""
 
     endpoint: Endpoint
     host: bytes  # the Host field of every request, or b"" for the client's
+    watch: Watch | None
 
     def on_free(self, upstream: "Upstream", *, reusable: bool) -> None:
         """The connection has no leg any more."""
@@ -91,6 +94,11 @@ class Upstream:
     deadline = 0.0
     idle_since = 0.0
     closing = False
+    address = ""
+    spent = False  # its address is not the endpoint's any more: not used again
+    _began = 0.0
+    used = False  # it has carried an answer
+    _hinted = False  # an interim answer came
     _held = False
     _unasked = False
     _raw = b""  # what came of a head that is not whole yet
@@ -105,6 +113,7 @@ class Upstream:
         self.owner = owner
         self.clock = clock
         self.leg: Leg | None = None
+        self._watch = owner.watch
         self._timeout, self._idle_timeout = timeouts
         self._reset()
         self._parser = httptools.HttpResponseParser(self)
@@ -112,7 +121,7 @@ class Upstream:
     def _reset(self) -> None:
         self.answer = NO_ANSWER
         self.parts: list[bytes] = []
-        self.head_complete = self.complete = False
+        self.head_complete = self.complete = self._hinted = False
 
     # -- life
 
@@ -125,19 +134,26 @@ class Upstream:
         """Carry `leg` now."""
         self.leg = leg
         self.deadline = self.clock.now + self._timeout
+        if self._watch is not None:
+            self._began = perf_counter()
         leg.on_connected(self)
 
     def extend(self) -> None:
         """More of the request goes out: the time for the answer begins anew."""
         if not self.head_complete:
             self.deadline = self.clock.now + self._timeout
+            if self._watch is not None:
+                self._began = perf_counter()
 
     def release(self) -> None:
         """The leg is done with a complete answer: back to the pool, or closed when the connection cannot be used again."""
         reusable = self._reusable()
+        if self._watch is not None:
+            self._watch.on_end(self.answer.status)
         if self._held:
             self.unhold()
         self.leg = None
+        self.used = True
         self._reset()
         self.owner.on_free(self, reusable=reusable)
 
@@ -155,7 +171,9 @@ class Upstream:
 
     def abandon(self) -> None:
         """The leg does not want the rest: the connection cannot be used again."""
-        self.leg = None
+        leg, self.leg = self.leg, None
+        if self._watch is not None:
+            self._on_left(self._watch, leg)
         self.owner.on_free(self, reusable=False)
 
     def close(self) -> None:
@@ -189,24 +207,46 @@ class Upstream:
                 self._break(evidence.TLS if isinstance(error, ssl.SSLError) else evidence.RESET)
 
     def eof_received(self) -> bool:
-        """False: the backend has sent all it will, so the connection is closed. Over TLS only its close_notify says so: a bare
-        end of the connection may be an attacker's (RFC 9112 9.8)."""
+        """False: the backend has sent all it will, so the connection is closed. An idle one is not used again from now on.
+
+        Over TLS only its close_notify says so: a bare end of the connection may be an attacker's (RFC 9112 9.8).
+        """
         self._ended = True
+        if self.leg is None:
+            self.owner.on_lost(self)
+            self.close()
         return False
 
     def _break(self, failure: str) -> None:
         leg = self.leg
         if leg is not None:
             self.leg = None
+            watch = self._watch
+            if watch is not None and failure == evidence.CLIENT_GONE:
+                self._on_left(watch, leg)
+            elif watch is not None and not (self.head_complete and self.answer.status >= 500):
+                watch.on_broken(self._began)
             self.owner.on_free(self, reusable=False)
             leg.on_broken(failure)
+
+    def _on_left(self, watch: Watch, leg: Leg | None) -> None:
+        """Nobody wants the answer any more. Before its head that says something only where the whole request had been sent."""
+        if self.head_complete:
+            watch.on_end(self.answer.status)
+        elif leg is not None and leg.complete:
+            watch.on_left(self._began)
+
+    @property
+    def silent(self) -> bool:
+        """Whether not a byte of the answer has come."""
+        return not (self.head_complete or self._raw or self._hinted)
 
     def _until_closed(self) -> bool:
         """Whether the answer's body ends where the connection does (RFC 9112 6.3)."""
         return self.answer.until_closed and (self.leg is None or not self.leg.head_only)
 
     def _reusable(self) -> bool:
-        return not (self.closing or self._unasked or self.answer.last or self._until_closed())
+        return not (self.closing or self._unasked or self.answer.last or self.spent or self._until_closed())
 
     # -- bytes
 
@@ -237,6 +277,8 @@ class Upstream:
             return False
         self.answer = known
         self.head_complete = True
+        if self._watch is not None:
+            self._watch.on_head(self._began, known.status, lines=known.lines)
         if len(data) > start:
             self.parts.append(data[start:])
         self._left = left
@@ -292,13 +334,15 @@ class Upstream:
         if end > MAX_HEAD:
             raise _HeadTooLargeError
         if status < 200:
-            self._interim = True
+            self._interim = self._hinted = True
             self._raw = self._raw[end + 4 :]
             return
         fresh = self._raw
         self._raw = b""
         answer = self.answer = AnswerHead(status, fresh[:end].split(b"\r\n"), last=not self._parser.should_keep_alive())
         self.head_complete = True
+        if self._watch is not None:
+            self._watch.on_head(self._began, status, lines=answer.lines)
         leg = self.leg
         if leg is not None and leg.head_only:
             # llhttp cannot know that the answer to HEAD has no body: the message is over here, and so is this parser.

@@ -14,14 +14,17 @@ from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
 from modelctl.router.dial import LOOK_SECONDS, Dialers
 from modelctl.router.gate import TlsServer
+from modelctl.router.gauge import Gauge
 from modelctl.router.intake import KnownHeads
+from modelctl.router.overload import Load
 from modelctl.router.process import Connection
 from modelctl.router.refusal import Refusal
+from modelctl.router.roster import Report, unheard
 from modelctl.router.shadow import Evidence
 from modelctl.router.spool import Spool
 from modelctl.router.sync import Applied, TableSync, load_table
-from modelctl.router.table import CompiledTable, Targets
-from modelctl.router.tls import Credentials, Report
+from modelctl.router.table import CompiledTable, Retried, Targets
+from modelctl.router.tls import Credentials
 from modelctl.settings import Settings
 from modelctl.traffic import RoutingTable
 
@@ -33,7 +36,7 @@ class Worker:
     """Owns everything of one process that is shared between connections."""
 
     def __init__(
-        self, settings: Settings, spool: Spool, *, clock: Clock, report: Report, credentials: Credentials | None = None
+        self, settings: Settings, spool: Spool, *, clock: Clock, report: Report = unheard, credentials: Credentials | None = None
     ) -> None:
         self.settings = settings
         self.spool: Evidence = spool
@@ -46,7 +49,9 @@ class Worker:
         self._last: dict[str, int] = {}
         self._credentials = credentials
         self._look_due = 0.0
-        self._targets = Targets(clock, Dialers(reach_of(settings.backend_networks), report=report))
+        self.load = Load(settings.max_memory_bytes, settings.max_inflight)
+        self._gauge = Gauge(self.load, clock.now, report=report)
+        self._targets = Targets(clock, report, dialers=Dialers(reach_of(settings.backend_networks), report=report))
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies if network != SOCKETS]
         self._trusts_sockets = SOCKETS in settings.trusted_proxies
@@ -76,6 +81,10 @@ class Worker:
         """One more answer of the router's own."""
         self.refusals[refusal.code] += 1
 
+    def retried(self) -> Retried:
+        """The retries so far."""
+        return self._targets.retried()
+
     # -- the table
 
     def applied(self) -> Applied:
@@ -104,6 +113,7 @@ class Worker:
         if self._credentials is not None and now >= self._look_due:
             self._look_due = now + LOOK_SECONDS
             self._credentials.refresh()
+        self._gauge.tick(now, self._connections)
 
     async def _tick_for_ever(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from modelctl.evidence import CLEAN, CUT
 from modelctl.rollout import Rollout
 from modelctl.store.catalog import Event, read_event, read_rollout
 from modelctl.store.tables import event, feedback, pair, prediction, rollout, spool
+from modelctl.traffic import Reason
 
 T = TypeVar("T")
 MAX_PAGE = 1000
@@ -196,7 +197,9 @@ def scores(connection: Connection, of: int) -> tuple[Score, ...]:
     """Every arm of rollout `of` against the feedback for the same requests, whichever of the two came first."""
     answered = prediction.c
     served = _score_query(answered.arm, label=answered.label, number=answered.number)
-    served = served.join(feedback, feedback.c.request_id == answered.request_id).where(answered.rollout == of)
+    # A fallback was answered by the baseline because the candidate was not asked: it is no sample of the baseline's requests.
+    mine = and_(answered.rollout == of, answered.reason != Reason.FALLBACK.value)
+    served = served.join(feedback, feedback.c.request_id == answered.request_id).where(mine)
     shown = _score_query(pair.c.candidate, label=pair.c.candidate_label, number=pair.c.candidate_number)
     shown = shown.join(feedback, feedback.c.request_id == pair.c.request_id).where(pair.c.rollout == of)
     return (

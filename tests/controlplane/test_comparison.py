@@ -252,6 +252,18 @@ def test_the_split_is_checked_stage_by_stage_against_its_own_shares() -> None:
     assert found.expected == pytest.approx((11_500, 3_500))
 
 
+def test_requests_that_the_baseline_answered_for_a_candidate_are_neither_arms_and_leave_the_split_right() -> None:
+    apart = [Sum(1, "b", "units", "", 600), *counts("b", "funnel", {"fallback": 600})]
+    sums = [*served("a", 9000, 90), *served("b", 400, 200)]
+    found, without = evidence(CANARY, [*sums, *apart]), evidence(CANARY, sums)
+    assert compare(found) == compare(without)
+    assert row(found, "failure_rate").n == 9_400
+    assert compare_split(found).observed == (9_000, 1_000)
+    assert not compare_split(found).blocked
+    assert compare_split(without).blocked  # what a split looks like that lost six of ten requests
+    assert (funnel(found.sums, "b").fallback, funnel(without.sums, "b").fallback) == (600, 0)
+
+
 def test_the_funnel_names_a_reason_for_each_loss() -> None:
     keys = {"eligible": 1000, "sampled": 500, "sent": 480, "skipped:inflight": 14, "skipped:too-large": 5, "skipped:shed": 1}
     found = funnel(Sums(counts("b", "funnel", {**keys, "answered": 470, "parsed": 460, "paired": 480})), "b")

@@ -127,6 +127,20 @@ def test_feedback_and_history_are_part_of_the_report(lite: Engine) -> None:
     assert [event.action for event in found.audit] == ["start"]
 
 
+def test_an_answer_in_a_candidates_place_is_no_score_of_the_baseline(lite: Engine) -> None:
+    shadowed(lite)
+    for number, (reason, label) in enumerate([("split", "yes"), ("fallback", "no")]):
+        store_prediction(lite, f"p{number}", request_id=f"r{number}", label=label, reason=reason)
+        record_feedback(lite, [FeedbackItem(request_id=f"r{number}", value="yes")], at=AT)
+    assert [(one.arm, one.labels, one.accuracy) for one in report(lite).feedback] == [("a", 1, 1.0)]
+
+
+def test_fallbacks_stand_in_the_report_with_their_candidate(lite: Engine) -> None:
+    shadowed(lite)
+    store_sums(lite, counts("b", "funnel", {"fallback": 1_234}), rollout=1)
+    assert "- fallback: 1,234 requests of b answered by the baseline" in markdown(report(lite))
+
+
 def test_markdown_says_the_same_as_the_report(lite: Engine) -> None:
     shadowed(lite)
     store_prediction(lite, "p1", request_id="r1", label="yes")

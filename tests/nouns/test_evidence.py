@@ -169,12 +169,13 @@ def test_the_wire_form_does_not_change() -> None:
     answer = Answer("a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3)
     context = Context("fraud", 7, 3, 42, "baseline", "split", 9_500, b"user-1")
     record = Served(b"0123456789abcdef", b"r-1", 1_700_000_000_000_000, context, request, answer, (("b", "sent"),))
+    decision = ["fraud", 7, 3, 42, "baseline", "split", 9_500, b"user-1"]
     wire = [
         "s",
         b"0123456789abcdef",
         b"r-1",
         1_700_000_000_000_000,
-        ["fraud", 7, 3, 42, "baseline", "split", 9_500, b"user-1"],
+        [*decision, ""],
         [b"POST", b"/p", b"application/json", b"", b"{}", 2],
         ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3, 0],
         [["b", "sent"]],
@@ -182,7 +183,7 @@ def test_the_wire_form_does_not_change() -> None:
     ]
     assert frame(record) == framed(msgspec.msgpack.encode(wire))
     assert frame(Compared(record, answer)) == framed(msgspec.msgpack.encode(["c", wire, wire[6]]))
-    older = [*wire[:6], ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3], wire[7]]
+    older = [*wire[:4], decision, wire[5], ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3], wire[7]]
     assert decode(msgspec.msgpack.encode(older)) == record
 
 

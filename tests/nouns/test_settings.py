@@ -52,6 +52,9 @@ GIVEN: tuple[tuple[str, str, object], ...] = (
     ("max_fields", "8", 8),
     ("max_body_bytes", "0", 0),
     ("max_connections", "1", 1),
+    ("max_inflight", "1", 1),
+    ("max_memory_bytes", "0", 0),
+    ("max_memory_bytes", "67108864", 67_108_864),
     ("spool_buffer_bytes", "65536", 65_536),
     ("spool_max_bytes", "1048576", 1_048_576),
 )
@@ -81,6 +84,8 @@ def test_no_setting_is_left_out_above() -> None:
         ("max_fields", ("8", "10000"), ("7", "10001")),
         ("max_body_bytes", ("0", "1125899906842624"), ("1125899906842625",)),
         ("max_connections", ("1", "1000000"), ("0", "1000001")),
+        ("max_inflight", ("1", "1000000"), ("0", "1000001")),
+        ("max_memory_bytes", ("0", "1125899906842624"), ("1125899906842625",)),
         ("spool_buffer_bytes", ("65536", "17179869184"), ("65535", "17179869185")),
         ("spool_max_bytes", ("1048576", "1125899906842624"), ("1048575", "999999999999999999")),
     ],
@@ -247,3 +252,9 @@ def test_a_unix_socket_is_for_clients_of_this_machine() -> None:
 @pytest.mark.parametrize("text", ["unix:", "unix:run/r.sock", "unix:/run/", "unix:/r un", "unix:/" + "a" * 101, "unix:/\0"])
 def test_a_socket_needs_an_absolute_path_of_plain_characters(text: str) -> None:
     assert faults({"MODELCTL_LISTEN": text})[0].startswith("MODELCTL_LISTEN: ")
+
+
+def test_a_memory_limit_that_an_idle_router_exceeds_is_none() -> None:
+    for text in ("1", "67108863"):
+        (fault,) = faults({"MODELCTL_MAX_MEMORY_BYTES": text})
+        assert fault == "max_memory_bytes: 0 (no limit) or at least 67108864: an idle router needs about half of that"

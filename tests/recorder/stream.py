@@ -56,11 +56,13 @@ def answer(backend: str, prediction: object = "cat", *, status: int = 200, failu
     return Answer(backend, 0 if failure else status, failure, latency, latency // 2, b"application/json", b"", body, len(body))
 
 
-def served(number: int, given: Answer, *, reason: str = "split", shown: dict[str, str] | None = None, stage: int = 1) -> Served:
+def served(
+    number: int, given: Answer, *, reason: str = "split", shown: dict[str, str] | None = None, stage: int = 1, instead_of: str = ""
+) -> Served:
     """The `number`-th request of a stream, ten milliseconds after the one before; its id is unique for the number."""
     at = START + number * 10_000
     role = Role.BASELINE if given.backend == "old" else Role.CANDIDATE
-    context = Context("fraud", 1, stage, 7, role, reason, 9_000, b"user-1")
+    context = Context("fraud", 1, stage, 7, role, reason, 9_000, b"user-1", instead_of)
     body = b'{"x": 1}'
     request = Request(b"POST", b"/fraud/predict", b"application/json", b"", body, len(body))
     name = f"request-{number}".encode()

@@ -65,6 +65,31 @@ def test_previews_and_requests_whose_client_left_are_counted_nowhere() -> None:
     assert _fold([readings(records)]) == {}
 
 
+def fallback(number: int, given: Answer) -> Served:
+    """A request of `new` that `old` answered, because the breaker of `new` was open."""
+    return served(number, given, reason="fallback", instead_of="new")
+
+
+def test_a_fallback_is_counted_apart_and_as_a_unit_of_the_arm_that_was_drawn() -> None:
+    records = [
+        served(1, answer("old")),
+        served(2, answer("new")),
+        fallback(3, answer("old", 7)),
+        fallback(4, answer("old", status=500)),
+    ]
+    assert _counts(records, "funnel") == {("new", "eligible"): 1, ("new", "fallback"): 2}
+    assert _counts(records, "units") == {("old", ""): 1, ("new", ""): 3}
+    assert _counts(records, "requests") == {("old", "ok"): 1, ("new", "ok"): 1}
+    assert _of(records, "error") == {("old", ""): (1, 0, 0, 0, 0), ("new", ""): (1, 0, 0, 0, 0)}
+    assert _counts(records, "label") == {("old", "cat"): 1, ("new", "cat"): 1}
+    assert _counts(records, "number") == {}
+    assert sum(_counts(records, "latency").values()) == 2
+
+
+def test_a_fallback_whose_client_left_is_counted_nowhere() -> None:
+    assert _fold([readings([fallback(1, answer("old", failure="client-gone"))])]) == {}
+
+
 def test_the_minute_is_that_of_the_request() -> None:
     (key,) = (key for key in _fold([readings([served(7_000, answer("old"))])]) if key[4] == "units")
     assert key[6] == (START + 70_000_000) // 60_000_000
@@ -203,7 +228,7 @@ def _records(draw: st.DrawFn) -> list[Served | Compared]:
     for number in range(draw(st.integers(0, 12))):
         baseline = draw(_answers)
         if draw(st.booleans()):
-            records.append(served(number * 1000, baseline, reason=draw(st.sampled_from(["split", "preview"]))))
+            records.append(served(number * 1000, baseline, reason=draw(st.sampled_from(["split", "preview", "fallback"]))))
             continue
         fate = draw(st.sampled_from([SENT, SENT, INFLIGHT]))
         first = served(number * 1000, msgspec.structs.replace(baseline, backend="old"), shown={"new": fate})

@@ -107,16 +107,24 @@ def until_left(connection: socket.socket) -> None:
 
 
 class ModelServer:
-    """Listens on `port`, or on `listener`. A request gets the script of the longest path it begins with, else a plain 200.
+    """Listens at `host` on `port`, or on `listener`.
 
+    A request gets the script of the longest path it begins with, else a plain 200.
     With a context it speaks TLS; `handshakes` says how each one ended ("" for well).
     """
 
-    def __init__(self, *, listener: socket.socket | None = None, context: ssl.SSLContext | None = None) -> None:
-        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=256)
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        listener: socket.socket | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._listener = listener or socket.create_server((host, port), backlog=256)
         name = self._listener.getsockname()
         self.port: int = 0 if isinstance(name, str) else name[1]
-        self.url = f"unix:{name}" if isinstance(name, str) else f"http{'s' if context else ''}://127.0.0.1:{self.port}"
+        self.url = f"unix:{name}" if isinstance(name, str) else f"http{'s' if context else ''}://{host}:{self.port}"
         self.context = context
         self.handshakes: list[str] = []
         self.arrivals: list[Arrival] = []

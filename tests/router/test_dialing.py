@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl import evidence
-from modelctl.endpoint import Endpoint, Reach, denied, parse_endpoint, reach_of
-from modelctl.router.dial import Address, Dialer, Dialers, failure_of, resolve
+from modelctl.endpoint import ANYWHERE, Endpoint, Reach, denied, parse_endpoint, reach_of
+from modelctl.router.clock import Clock
+from modelctl.router.dial import Dialers, failure_of
+from modelctl.router.target import Target
 from modelctl.traffic import Backend, Route, RoutingTable
 from tests.router.conftest import baseline
 from tests.router.model_server import ModelServer
@@ -31,38 +34,23 @@ def listener() -> Iterator[socket.socket]:
         yield listener
 
 
-def dialer(*addresses: str, reach: Reach = Reach(), said: list[str] | None = None) -> Dialer:  # noqa: B008  (a frozen value)
-    """One for a name that stands for these addresses, and only the first time it is asked: a second look must not be needed."""
-    asked: list[str] = []
+def opened(url: str, *addresses: str, reach: Reach = ANYWHERE, said: list[str] | None = None, times: int = 1) -> str:
+    """The address that was connected to for a host name that stands for `addresses`. Raises OSError."""
 
-    async def find(host: str, port: int) -> list[Address]:
-        assert host not in asked
-        asked.append(host)
-        families = (socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses)
-        return [(family, (address, port)) for family, address in zip(families, addresses, strict=True)]
-
-    backend = Backend(name="model", endpoints=("http://model.internal:80",))
-    report: Callable[[str, str], None] = lambda event, text: said.append(text) if said is not None else None  # noqa: E731
-    return Dialers(reach, find=find, report=report).dialer(backend)
-
-
-class Peer(asyncio.Protocol):
-    """Notes who is at the other end, and leaves."""
-
-    address = ""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.address = transport.get_extra_info("peername")[0]
-        transport.close()
-
-
-def opened(dialing: Dialer, url: str) -> str:
-    """The address that was connected to. Raises OSError."""
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return addresses
 
     async def run() -> str:
-        peer = await dialing.open(parse_endpoint(url), Peer)
-        assert isinstance(peer, Peer)
-        return peer.address
+        backend = Backend(name="model", endpoints=(url,))
+        dialers = Dialers(reach, resolve=resolve, report=lambda event, text: said.append(text) if said is not None else None)
+        (pool,) = Target(backend, Clock(0.0), dialers=dialers).pools
+        for _ in range(times - 1):
+            with suppress(OSError):
+                await pool.open(pool, 5.0)
+        upstream = await pool.open(pool, 5.0)
+        upstream.close()
+        await asyncio.sleep(0)
+        return upstream.address
 
     return asyncio.run(run())
 
@@ -71,46 +59,30 @@ def port_of(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
 
-def test_a_name_is_resolved_once_and_the_checked_address_is_connected_to(listener: socket.socket) -> None:
-    assert opened(dialer("127.0.0.1"), f"http://model.internal:{port_of(listener)}") == "127.0.0.1"
+def test_the_checked_address_is_connected_to(listener: socket.socket) -> None:
+    assert opened(f"http://model.internal:{port_of(listener)}", "127.0.0.1") == "127.0.0.1"
 
 
 @pytest.mark.parametrize("address", [*NEVER, *SPELLED])
 def test_a_name_that_stands_for_a_denied_address_is_not_connected_to(listener: socket.socket, address: str) -> None:
     said: list[str] = []
     with pytest.raises(PermissionError, match="a model server never listens there") as refused:
-        opened(dialer(address, said=said), f"http://model.internal:{port_of(listener)}")
+        opened(f"http://model.internal:{port_of(listener)}", address, said=said)
     assert failure_of(refused.value) == evidence.CONNECT
     assert len(said) == 1
     assert "model at http://model.internal" in said[0]
 
 
 def test_denied_addresses_among_others_are_left_out(listener: socket.socket) -> None:
-    assert opened(dialer("169.254.169.254", "0.0.0.0", "127.0.0.1"), f"http://m:{port_of(listener)}") == "127.0.0.1"
+    url = f"http://m:{port_of(listener)}"
+    assert opened(url, "169.254.169.254", "0.0.0.0", "127.0.0.1") == "127.0.0.1"
 
 
-def test_the_next_address_is_tried_when_one_does_not_answer(listener: socket.socket) -> None:
-    assert opened(dialer("127.0.0.9", "127.0.0.1"), f"http://m:{port_of(listener)}") == "127.0.0.1"
-
-
-def test_a_reason_is_reported_once_until_it_changes(listener: socket.socket) -> None:
+def test_a_reason_is_reported_once_until_it_changes() -> None:
     said: list[str] = []
-    dialing = Dialers(reach_of(["10.0.0.0/8"]), report=lambda event, text: said.append(text)).dialer(
-        Backend(name="model", endpoints=("http://127.0.0.1:1",))
-    )
-    for _ in range(3):
-        with pytest.raises(PermissionError):
-            opened(dialing, "http://127.0.0.1:1")
+    with pytest.raises(PermissionError):
+        opened("http://127.0.0.1:1", reach=reach_of(["10.0.0.0/8"]), said=said, times=3)
     assert len(said) == 1
-
-
-def test_a_name_without_an_address_is_a_failed_connection() -> None:
-    with pytest.raises(OSError, match="no address"):
-        opened(dialer(), "http://model.internal:1")
-
-
-def test_the_systems_names_are_known() -> None:
-    assert (socket.AF_INET, ("127.0.0.1", 80)) in asyncio.run(resolve("localhost", 80))
 
 
 # -- the allow-list
@@ -148,7 +120,7 @@ def test_unix_sockets_have_a_word_in_the_allow_list() -> None:
     assert reach_of(("10.0.0.0/8", "unix")).socket_fault("/run/m") == ""
     assert "/run/m" in reach_of(("10.0.0.0/8",)).socket_fault("/run/m")
     with pytest.raises(PermissionError):
-        opened(dialer(reach=reach_of(("10.0.0.0/8",))), "unix:/run/m")
+        opened("unix:/run/m", reach=reach_of(("10.0.0.0/8",)))
 
 
 # -- in a router

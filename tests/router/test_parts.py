@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelctl.endpoint import Reach, parse_endpoint
+from modelctl.endpoint import parse_endpoint
 from modelctl.router.answer_head import status_line
 from modelctl.router.clock import Clock
-from modelctl.router.dial import Dialers
 from modelctl.router.guard import bad_path, check_head
 from modelctl.router.head import RequestHead, without_named
 from modelctl.router.identity import uuid7, valid_request_id, valid_traceparent
@@ -145,7 +144,7 @@ def compiled(*addresses: tuple[str, str]) -> CompiledTable:
         Route(name=f"r{number}", host=host, path=path, arms=(baseline("b"),)) for number, (host, path) in enumerate(addresses)
     )
     table = RoutingTable(version=1, backends=(backend,), routes=routes)
-    return CompiledTable(table, Targets(Clock(0.0), Dialers(Reach())))
+    return CompiledTable(table, Targets(Clock(0.0), lambda event, text: None))
 
 
 def found(table: CompiledTable, host: bytes, target: bytes) -> str:
