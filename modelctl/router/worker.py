@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from time import time_ns
 from typing import cast
 
+from modelctl.router.admission import Gates
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
 from modelctl.router.intake import KnownHeads
@@ -37,6 +38,7 @@ class Worker:
         self._applied_at = 0
         self._last: dict[str, int] = {}
         self._targets = Targets(clock)
+        self._gates = Gates()
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies]
         self._draining = False
@@ -75,7 +77,7 @@ class Worker:
 
     def apply(self, table: RoutingTable) -> None:
         """Part of Applier: one reference changes; requests in flight finish on what they started with."""
-        compiled = CompiledTable(table, self._targets)
+        compiled = CompiledTable(table, self._targets, gates=self._gates)
         self.applied()
         self.table = compiled
         self._applied_at = time_ns() // 1000
