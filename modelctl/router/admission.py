@@ -12,7 +12,7 @@ from typing import Protocol
 from modelctl.policy import Admission, RationBy
 from modelctl.router.head import RequestHead
 from modelctl.router.origin import Origin
-from modelctl.router.paths import code_bits, denied, plain
+from modelctl.router.paths import both_forms, code_bits, denied
 from modelctl.router.rate import Rations
 from modelctl.router.refusal import Refusal
 from modelctl.traffic import Route, RoutingTable
@@ -35,7 +35,7 @@ class Gate:
 
     __slots__ = ("_body_bytes", "_by_key", "_deny", "_keys", "_rations", "_refused_codes", "_start")
 
-    def __init__(self, admission: Admission, rations: Rations | None, *, deny: tuple[bytes, ...], start: int) -> None:
+    def __init__(self, admission: Admission, rations: Rations | None, *, deny: frozenset[bytes], start: int) -> None:
         self._refused_codes = ~code_bits(admission.encoded)
         self._deny = deny
         self._start = start
@@ -112,16 +112,15 @@ class Gates:
 
     def gate(self, route: Route) -> Gate | None:
         """The gate of the route's own address, or None when everything may pass."""
-        deny = tuple(plain(prefix.encode()) for prefix in route.admission.deny)
-        return self._gate(route, deny=deny, start=0 if route.path == "/" else len(route.path))
+        return self._gate(route, deny=both_forms(route.admission.deny), start=0 if route.path == "/" else len(route.path))
 
     def preview_gate(self, route: Route, cut: int) -> Gate | None:
         """The gate of the route's preview, where `cut` bytes of the path are not forwarded and the route's path may follow."""
         path = "" if route.path == "/" else route.path
-        deny = tuple(plain((before + prefix).encode()) for prefix in route.admission.deny for before in ("", path))
+        deny = both_forms(before + prefix for prefix in route.admission.deny for before in ("", path))
         return self._gate(route, deny=deny, start=cut)
 
-    def _gate(self, route: Route, *, deny: tuple[bytes, ...], start: int) -> Gate | None:
+    def _gate(self, route: Route, *, deny: frozenset[bytes], start: int) -> Gate | None:
         if route.admission == _NOTHING:
             return None
         return Gate(route.admission, self._rations_of(route), deny=deny, start=start)

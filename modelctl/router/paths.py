@@ -5,6 +5,7 @@ after; some merge repeated slashes. What is refused or denied here is refused in
 """
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 from modelctl.policy import EncodedByte
@@ -73,12 +74,18 @@ def readings(path: bytes) -> set[bytes]:
     return {plain(form) for form in forms}
 
 
-def denied(path: bytes, prefixes: tuple[bytes, ...]) -> bool:
-    """Whether `path` is, in any reading, one of the `prefixes` (in plain form, no slash at the end) or below it."""
-    if b"%" not in path and b";" not in path and b"//" not in path:
-        return _below(path, prefixes)
-    return any(_below(reading, prefixes) for reading in readings(path))
+def denied(path: bytes, prefixes: frozenset[bytes]) -> bool:
+    """Whether `path` is one of the `prefixes` or below it, as it is or in any reading. `prefixes` are those of `both_forms`."""
+    if _below(path, prefixes):
+        return True
+    usual = b"%" not in path and b";" not in path and b"//" not in path
+    return not usual and any(_below(reading, prefixes) for reading in readings(path))
 
 
-def _below(path: bytes, prefixes: tuple[bytes, ...]) -> bool:
+def both_forms(prefixes: Iterable[str]) -> frozenset[bytes]:
+    """Each prefix as it is and in plain form."""
+    return frozenset(form for prefix in prefixes for form in (prefix.encode(), plain(prefix.encode())))
+
+
+def _below(path: bytes, prefixes: frozenset[bytes]) -> bool:
     return any(path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in (b"", b"/") for prefix in prefixes)
