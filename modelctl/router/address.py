@@ -1,12 +1,15 @@
 """Whose address a request is from, as far as it can be believed, and how much of an address is one client."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 _MAX_HOPS = 32  # of one X-Forwarded-For line: what a request may cost is bounded
+_MAX_ADDRESS = 80  # characters; longer ones are none
 _NAME = b"x-forwarded-for"
 
 
+@lru_cache(4_096)
 def parsed(text: str) -> IPv4Address | IPv6Address | None:
     """The address in `text`, which may have a port; an IPv4 address in IPv6 clothes (RFC 4291 2.5.5.2) is one."""
     if text.startswith("["):
@@ -21,6 +24,7 @@ def parsed(text: str) -> IPv4Address | IPv6Address | None:
     return mapped or address
 
 
+@lru_cache(4_096)
 def one_client(address: str) -> str:
     """The part of `address` that is one client: all of IPv4, the first 64 bits of IPv6 (who has one of those has them all)."""
     found = parsed(address)
@@ -41,7 +45,7 @@ def believed(peer: str, lines: list[bytes], *, trusts: Callable[[str], bool]) ->
         if name.lower() != _NAME:
             continue
         for hop in reversed(value.rsplit(b",", _MAX_HOPS)):
-            address = parsed(hop.decode("latin-1").strip())
+            address = parsed(hop.decode("latin-1").strip()) if len(hop) <= _MAX_ADDRESS else None
             if address is None:
                 return last
             last = str(address)

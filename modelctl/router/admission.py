@@ -18,6 +18,7 @@ from modelctl.router.refusal import Refusal
 from modelctl.traffic import Route, RoutingTable
 
 _NOTHING = Admission()
+_FIRST_LETTERS = b"aAxX"  # of the fields that may hold a key
 _MAX_KEY = 1_024  # bytes: what a request may cost to hash is bounded
 
 
@@ -74,18 +75,17 @@ def _take_key(head: RequestHead, keys: dict[bytes, str]) -> str:
     finds a key that way without inverting SHA-256.
     """
     shown = ""
-    lines: list[bytes] = []
+    gone: list[bytes] = []
     taken: list[bytes] = []
     for line in head.lines:
-        candidate = _candidate(line)
+        candidate = _candidate(line) if line[0] in _FIRST_LETTERS else b""
         name = keys.get(sha256(candidate).digest(), "") if candidate else ""
         if name:
             shown = shown or name
+            gone.append(line)
             taken.append(line[: line.index(b":")] + b": " + name.encode() + b"\r\n")
-        else:
-            lines.append(line)
-    if taken:
-        head.lines = lines
+    if gone:
+        head.lines = [line for line in head.lines if line not in gone]
         head.taken = taken
     return shown
 

@@ -66,11 +66,11 @@ def plain(path: bytes) -> bytes:
 
 def readings(path: bytes) -> set[bytes]:
     """Every way in which a server may read `path`, in plain form."""
-    if b"%" not in path:
-        return {plain(path)}
-    forms = {path}
+    forms = latest = {path}
     for _ in range(2):
-        forms |= {unquote_to_bytes(reading) for form in forms for reading in (form, _SEGMENT_TAIL.sub(b"", form))}
+        coded = {reading for form in latest for reading in (form, _SEGMENT_TAIL.sub(b"", form)) if b"%" in reading}
+        latest = {unquote_to_bytes(reading) for reading in coded}
+        forms = forms | latest
     return {plain(form) for form in forms}
 
 

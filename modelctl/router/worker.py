@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 from collections import Counter
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from time import time_ns
 from typing import cast
@@ -41,6 +42,7 @@ class Worker:
         self._gates = Gates()
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies]
+        self._in_networks = lru_cache(4_096)(lambda peer: any(ip_address(peer) in network for network in self._networks))
         self._draining = False
 
     # -- what connections ask
@@ -59,7 +61,7 @@ class Worker:
 
     def trusts(self, peer: str) -> bool:
         """Whether this address may say on whose behalf it asks."""
-        return bool(self._networks) and bool(peer) and any(ip_address(peer) in network for network in self._networks)
+        return bool(self._networks) and bool(peer) and self._in_networks(peer)
 
     def count_refusal(self, refusal: Refusal) -> None:
         """One more answer of the router's own."""
