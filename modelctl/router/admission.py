@@ -19,6 +19,7 @@ from modelctl.traffic import Route, RoutingTable
 
 _NOTHING = Admission()
 _FIRST_LETTERS = b"aAxX"  # of the fields that may hold a key
+_MAX_OPENED = 1_024
 _MAX_KEY = 1_024  # bytes: what a request may cost to hash is bounded
 
 
@@ -31,30 +32,45 @@ class Asked(Protocol):
     body_limit: int
 
 
+class Opened:
+    """Whose key a head showed, and the head without it."""
+
+    __slots__ = ("head", "name")
+
+    def __init__(self, name: str, head: RequestHead) -> None:
+        self.name = name
+        self.head = head
+
+
 class Gate:
     """The admission of one address of a route. `start` is how much of a path stands before the denied prefixes."""
 
-    __slots__ = ("_body_bytes", "_by_key", "_deny", "_keys", "_rations", "_refused_codes", "_start")
+    __slots__ = ("_body_bytes", "_by_key", "_deny", "_keys", "_opened", "_rations", "_refused_codes", "_start")
 
     def __init__(self, admission: Admission, rations: Rations | None, *, deny: frozenset[bytes], start: int) -> None:
         self._refused_codes = ~code_bits(admission.encoded)
         self._deny = deny
         self._start = start
         self._keys = {bytes.fromhex(key.sha256): key.name for key in admission.keys}
+        self._opened: dict[bytes, Opened] = {}  # by the bytes of heads that come again and again; cleared when full
         self._body_bytes = admission.body_bytes
         self._rations = rations
         self._by_key = rations is not None and rations.limit.by is RationBy.KEY
 
     def refusal(self, asked: Asked, origin: Origin, *, trusts: Callable[[str], bool]) -> Refusal | None:
-        """Why this request is not let in, or None; then the field that showed a key is gone from its head."""
+        """Why this request is not let in, or None; then its head is one without the field that showed a key."""
         head = asked.head
         if head.encoded & self._refused_codes:
             return Refusal.BAD_PATH
         if self._deny and denied(head.target.partition(b"?")[0][self._start :], self._deny):
             return Refusal.DENIED
-        key = _take_key(head, self._keys) if self._keys else ""
-        if self._keys and not key:
-            return Refusal.KEY_REQUIRED
+        key = ""
+        if self._keys:
+            opened = self._open(head)
+            if opened is None:
+                return Refusal.KEY_REQUIRED
+            key = opened.name
+            asked.head = opened.head
         limit = self._body_bytes
         if limit:
             asked.body_limit = limit
@@ -67,9 +83,19 @@ class Gate:
         asked.notes = rations.fields(standing)
         return None if standing.admitted else Refusal.RATE_LIMITED
 
+    def _open(self, head: RequestHead) -> Opened | None:
+        opened = self._opened.get(head.raw) if head.raw else None
+        if opened is None:
+            opened = _open(head, self._keys)
+            if opened is not None and head.raw:
+                if len(self._opened) >= _MAX_OPENED:
+                    self._opened.clear()
+                self._opened[head.raw] = opened
+        return opened
 
-def _take_key(head: RequestHead, keys: dict[bytes, str]) -> str:
-    """The name of the key that `head` shows, or "". Every line with a key is taken out: keys are the router's, not the backend's.
+
+def _open(head: RequestHead, keys: dict[bytes, str]) -> Opened | None:
+    """Who shows a key in `head`. Every line with a key is taken out: keys are the router's, not the backend's.
 
     Looking a hash up is not done in constant time, and need not be: what its timing could tell is how a hash begins, and nobody
     finds a key that way without inverting SHA-256.
@@ -84,10 +110,7 @@ def _take_key(head: RequestHead, keys: dict[bytes, str]) -> str:
             shown = shown or name
             gone.append(line)
             taken.append(line[: line.index(b":")] + b": " + name.encode() + b"\r\n")
-    if gone:
-        head.lines = [line for line in head.lines if line not in gone]
-        head.taken = taken
-    return shown
+    return Opened(shown, head.without(gone, taken)) if shown else None
 
 
 def _candidate(line: bytes) -> bytes:

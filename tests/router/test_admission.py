@@ -161,6 +161,27 @@ def test_a_route_without_keys_does_not_look_for_them(guarded: RouterProcess, old
     assert old.last("/open").one(b"authorization") == f"Bearer {KEY}".encode()
 
 
+def test_a_key_is_gone_from_requests_that_come_again(client: Client, old: ModelServer, new: ModelServer) -> None:
+    requests = [post("/keyed/again", b"%d" % number, BEARER, "X-Other: 1") for number in range(4)]
+    assert [client.ask(request).status for request in requests] == [200] * 4
+    for server in (old, new):
+        arrivals = server.got("/keyed/again", 4)
+        assert [arrival.body for arrival in arrivals] == [b"0", b"1", b"2", b"3"]
+        assert [arrival.all(b"authorization") + arrival.all(b"x-other") for arrival in arrivals] == [[b"1"]] * 4
+
+
+def test_a_key_that_is_no_longer_one_opens_nothing(start: Start, old: ModelServer) -> None:
+    plane = ControlPlane()
+    router = start(limited_table(1, old, Admission(keys=KEYS)), control=plane.url)
+    with router.client() as client:
+        assert [client.ask(get("/", BEARER)).status for _ in range(3)] == [200] * 3
+        plane.publish(encode_table(limited_table(2, old, Admission(keys=KEYS[1:]))), 2)
+        assert eventually(lambda: plane.last["after"] == "2")
+        assert client.ask(get("/", BEARER)).status == 401
+        assert client.ask(get("/", f"X-Api-Key: {OTHER_KEY}")).status == 200
+    plane.stop()
+
+
 def test_a_key_is_asked_for_with_every_request(client: Client, old: ModelServer) -> None:
     statuses = [client.ask(get("/keyed", *fields)).status for fields in ((X_API_KEY,), (), (BEARER,), ("X-Api-Key: x",))]
     assert statuses == [200, 401, 200, 401]
