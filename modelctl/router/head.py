@@ -14,12 +14,19 @@ _NEVER_NAMED = frozenset({b"host", b"content-length", b"x-request-id", b"tracepa
 
 
 # What a head without some of its lines has in common with the whole one.
-_CARRIED = tuple(
-    (
-        "method target version host hosts connection codings length expects upgrade "
-        "request_id traceparent type encoding forwarded hops last encoded"
-    ).split()
+_CARRIED: tuple[str, ...] = (
+    "method",
+    "target",
+    "version",
+    "host",
+    "hosts",
+    "connection",
+    "codings",
+    "length",
+    "expects",
+    "upgrade",
 )
+_CARRIED += ("request_id", "traceparent", "type", "encoding", "forwarded", "hops", "last", "encoded")
 
 
 class RequestHead:
