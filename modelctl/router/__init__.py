@@ -5,6 +5,7 @@ One proxied request, callbacks all the way (no task per request):
     client.ClientConnection   bytes of a client -> head.RequestHead
     guard                     refuses what must not be forwarded
     table.CompiledTable       host and path -> CompiledRoute; unit -> Decision
+    admission.Gate            what the route lets in: paths, keys, sizes, rations (rate.Rations)
     exchange.Exchange         one request and its answer: sends to the arm, streams back, keeps bounded copies
     pool.Target, upstream     connections to one backend
     shadow.ShadowCopy         the same request to an arm that is shown it, on its own connections and limits
