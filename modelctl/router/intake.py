@@ -219,7 +219,8 @@ class Intake:
             return
         incoming.on_body(data)
         self._connection.expect(self._settings.body_timeout)
-        if incoming.size > self._settings.max_body_bytes and not incoming.done:
+        size = incoming.size
+        if (size > incoming.body_limit or size > self._settings.max_body_bytes) and not incoming.done:
             if incoming.begun:
                 self._connection.on_spoiled(incoming, Refusal.BODY_TOO_LARGE)
             else:

@@ -4,10 +4,12 @@ import asyncio
 import signal
 import socket
 from collections import Counter
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from time import time_ns
 from typing import cast
 
+from modelctl.router.admission import Gates
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
 from modelctl.router.gauge import Gauge
@@ -42,8 +44,10 @@ class Worker:
         self.load = Load(settings.max_memory_bytes, settings.max_inflight)
         self._gauge = Gauge(self.load, clock.now, report=report)
         self._targets = Targets(clock, report)
+        self._gates = Gates()
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies]
+        self._in_networks = lru_cache(4_096)(lambda peer: any(ip_address(peer) in network for network in self._networks))
         self._draining = False
 
     # -- what connections ask
@@ -62,7 +66,7 @@ class Worker:
 
     def trusts(self, peer: str) -> bool:
         """Whether this address may say on whose behalf it asks."""
-        return bool(self._networks) and bool(peer) and any(ip_address(peer) in network for network in self._networks)
+        return bool(self._networks) and bool(peer) and self._in_networks(peer)
 
     def count_refusal(self, refusal: Refusal) -> None:
         """One more answer of the router's own."""
@@ -84,7 +88,7 @@ class Worker:
 
     def apply(self, table: RoutingTable) -> None:
         """Part of Applier: one reference changes; requests in flight finish on what they started with."""
-        compiled = CompiledTable(table, self._targets)
+        compiled = CompiledTable(table, self._targets, gates=self._gates)
         self.applied()
         self.table = compiled
         self._applied_at = time_ns() // 1000
