@@ -1,0 +1,71 @@
+"""What `make bench` prints: a table for each workload, and below it how it was measured and what limited it."""
+
+from collections.abc import Sequence
+
+from tests.benchmarks.contestants import OURS
+from tests.benchmarks.figures import Run
+from tests.benchmarks.open_loop import SHARES
+from tests.benchmarks.proxies import PEERS, present
+from tests.benchmarks.rounds import DIRECT, Bench, Results
+from tests.benchmarks.tables import CLOSED, EVENTS, MEMORY, OPEN, number, table
+
+_CLOSED = {"small": "small split", "mirror": "small mirror", "64k": "64 KiB bodies", "1m": "1 MiB bodies"}
+
+
+def report(bench: Bench, results: Results) -> str:
+    """The whole answer, as Markdown."""
+    titles = {**present(), DIRECT: "no proxy"}
+    away = [peer.title for name, peer in PEERS.items() if name not in titles]
+    parts = [f"Rounds of {bench.seconds} s: {bench.rounds}, interleaved; medians. {bench.connections} connections."]
+    if away:
+        parts.append(f"Not found on this machine and left out: {', '.join(away)}.")
+    runs = results.runs
+    for workload in runs:
+        if workload in _CLOSED:
+            parts += [table(_CLOSED[workload], CLOSED, runs=runs[workload], titles=titles), _closed_note(results, workload)]
+        elif workload == "sse":
+            parts += [table("server-sent events", EVENTS, runs=runs[workload], titles=titles), _events_note(results)]
+        elif workload == "open":
+            parts += [table("open loop", OPEN, runs=runs[workload], titles=titles, by=""), _open_note(results)]
+        else:
+            parts.append(table("memory", MEMORY, runs=runs[workload], titles=titles, by="idle"))
+    return "\n\n".join(parts)
+
+
+def _most(results: Results, workload: str, name: str) -> float:
+    return max(run.values.get(name, 0.0) for found in results.runs[workload].values() for run in found)
+
+
+def _dropped(found: Sequence[Run]) -> str:
+    return (
+        f"modelctl recorded {number(100 - max((run.values['dropped'] for run in found), default=0.0), 1)} % of its records or more."
+    )
+
+
+def _closed_note(results: Results, workload: str) -> str:
+    direct = results.direct[workload].values
+    return (
+        f"Without a proxy: {number(direct['per_second'])} requests/s, p50 {number(direct['p50'])} µs. Beside a proxy the backend kept "
+        f"at most {number(100 * _most(results, workload, 'backend_busy'))} % of a core busy and wrk "
+        f"{number(100 * _most(results, workload, 'load_busy'))} %. {_dropped(results.runs[workload][OURS])}"
+    )
+
+
+def _events_note(results: Results) -> str:
+    direct = results.direct["sse"].values
+    return (
+        f"Without a proxy the flood is {number(direct['per_second'])} events/s, {number(direct['per_read'], 1)} in a read. While events "
+        f"are paced the client keeps {number(100 * _most(results, 'sse', 'load_busy'))} % of a core busy; a direct event takes "
+        f"{number(_most(results, 'sse', 'direct50'))} µs at most (median of a run). {_dropped(results.runs['sse'][OURS])}"
+    )
+
+
+def _open_note(results: Results) -> str:
+    rates = " / ".join(number(results.single["saturation"] * share / 100) for share in SHARES)
+    late = " / ".join(number(_most(results, "open", f"late@{share}")) for share in SHARES)
+    busy = " / ".join(number(100 * _most(results, "open", f"busy@{share}")) for share in SHARES)
+    return (
+        f"Our saturation in this run: {number(results.single['saturation'])} requests/s, so the rates are {rates} requests/s. The "
+        f"generator alone brings forth {number(results.single['generator'])} requests/s; at these rates it kept {busy} % of a core busy, "
+        f"and 99 % of its requests went out at most {late} µs after they were due."
+    )
