@@ -15,7 +15,8 @@ worker_processes 1; daemon off; pid {folder}/backend.pid; error_log {folder}/bac
 http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/backend-body;
 {servers} }}
 """
-_SERVER = """server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ default_type application/json;
+_SERVER = """server {{ listen 127.0.0.1:{port} backlog=4096; location = /counts {{ stub_status; }}
+  location / {{ default_type application/json;
   return 200 '{{"model":"{name}","predictions":[0.1234567,0.2345678,0.6419755],"id":"c0ffee"}}'; }} }}
 """
 
@@ -28,9 +29,11 @@ class Server(NamedTuple):
     pid: int
 
     def counts(self) -> dict[str, float]:
-        """What the model server has counted (model_server.py)."""
-        found: dict[str, float] = httpx.get(f"http://127.0.0.1:{self.first}/counts").raise_for_status().json()
-        return found
+        """What has arrived: `requests` and, at the model server, `bytes` of bodies."""
+        said = httpx.get(f"http://127.0.0.1:{self.first}/counts").raise_for_status()
+        if said.headers["content-type"] == "application/json":
+            return dict(said.json())
+        return {"requests": float(said.text.split()[9])}  # stub_status: accepted, handled, requests
 
 
 class Backends(NamedTuple):

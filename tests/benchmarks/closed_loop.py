@@ -2,28 +2,34 @@
 
 import resource
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.benchmarks.backends import Server
 from tests.benchmarks.contestants import OURS, Started
-from tests.benchmarks.figures import Run, per
+from tests.benchmarks.figures import Run, UnfitError, per
 from tests.benchmarks.loads import Load, Shape, run_load
 from tests.benchmarks.ours import tally
 from tests.benchmarks.processes import cpu_seconds, resident_mib, spent
 
 
-class ShortError(Exception):
-    """The backend got fewer bytes than the answered requests had."""
+class Watched(NamedTuple):
+    """A load, what it cost in CPU seconds by part, and how busy it kept the backend and wrk, in shares of a core."""
+
+    load: Load
+    cost: dict[str, float]
+    values: dict[str, float]
 
 
 def measure(proxy: Started, shape: Shape, *, seconds: int, server: Server) -> Run:
-    """A second to warm up, then the run that counts. Raises ShortError."""
+    """A second to warm up, then the run that counts. Raises UnfitError when the backend got less than was answered."""
     run_load(proxy.port, 1, shape=shape, folder=proxy.folder)
-    arrived = _arrived(shape, server)
-    load, cost, busy = _watched(proxy.pid, proxy.port, shape=shape, seconds=seconds, server=server, folder=proxy.folder)
-    arrived = _arrived(shape, server) - arrived
-    if shape.path.startswith("/size/") and arrived < load.answers * len(shape.body):
-        raise ShortError(f"{proxy.name}: {load.answers} requests of {len(shape.body)} bytes, and {arrived} bytes arrived")
-    values = {**busy, "per_second": load.answers / load.seconds, "p50": load.p50, "p99": load.p99, "bad": float(load.bad)}
+    before = server.counts()
+    load, cost, values = _watch(proxy, shape, seconds=seconds, server=server)
+    after = server.counts()
+    arrived = {name: count - before[name] for name, count in after.items()}
+    if arrived["requests"] < load.answers or arrived.get("bytes", len(shape.body) * load.answers) < len(shape.body) * load.answers:
+        raise UnfitError(f"{proxy.name}: {load.answers} answers, but of their requests only this arrived: {arrived}")
+    values["arrived"] = arrived["requests"] / load.answers
     if proxy.name == OURS:
         counted = tally(proxy.folder)
         values["dropped"] = 100 * sum(counted.dropped.values()) / max(1, counted.offered)
@@ -31,24 +37,17 @@ def measure(proxy: Started, shape: Shape, *, seconds: int, server: Server) -> Ru
 
 
 def measure_direct(shape: Shape, *, seconds: int, server: Server, folder: Path) -> Run:
-    """Without a proxy: what load and backend could do if there were nothing in between."""
-    load, _, busy = _watched(server.pid, server.first, shape=shape, seconds=seconds, server=server, folder=folder)
-    return Run({}, {**busy, "per_second": load.answers / load.seconds, "p50": load.p50, "p99": load.p99, "bad": float(load.bad)})
+    """Without a proxy: what load and backend can do if there is nothing in between."""
+    nobody = Started("", server.pid, server.first, folder)
+    return Run({}, _watch(nobody, shape, seconds=seconds, server=server).values)
 
 
-def _arrived(shape: Shape, server: Server) -> float:
-    return server.counts()["bytes"] if shape.path.startswith("/size/") else 0.0
-
-
-def _watched(
-    pid: int, port: int, *, shape: Shape, seconds: int, server: Server, folder: Path
-) -> tuple[Load, dict[str, float], dict[str, float]]:
-    """The load, the CPU seconds of `pid` by part, and how busy backend and load were, in shares of a core."""
+def _watch(proxy: Started, shape: Shape, *, seconds: int, server: Server) -> Watched:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    before, backend = cpu_seconds(pid), cpu_seconds(server.pid)
-    load = run_load(port, seconds, shape=shape, folder=folder)
-    after, behind = cpu_seconds(pid), cpu_seconds(server.pid)
+    before, behind = cpu_seconds(proxy.pid), cpu_seconds(server.pid)
+    load = run_load(proxy.port, seconds, shape=shape, folder=proxy.folder)
+    after, then = cpu_seconds(proxy.pid), cpu_seconds(server.pid)
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     wrk = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
-    busy = {"backend_busy": sum(spent(backend, behind).values()) / load.seconds, "load_busy": wrk / load.seconds}
-    return load, spent(before, after), busy
+    busy = {"backend_busy": sum(spent(behind, then).values()) / load.seconds, "load_busy": wrk / load.seconds}
+    return Watched(load, spent(before, after), {**busy, **load.values})

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import httpx
 
+from tests.benchmarks.figures import UnfitError
 from tests.benchmarks.loads import SMALL
 from tests.benchmarks.model_server import document
 from tests.benchmarks.ours import modelctl
@@ -20,10 +21,6 @@ from tests.benchmarks.proxies import PEERS, Plan
 OURS = "modelctl"
 _READY_SECONDS = 20.0
 _EVENT = re.compile(rb"data: @(\d+) \d+ and the next token of a long answer\n\n")
-
-
-class UnfitError(Exception):
-    """A proxy did not pass on what it got: to measure it would mean nothing."""
 
 
 class Started(NamedTuple):
@@ -40,11 +37,8 @@ def started(name: str, plan: Plan, *, folder: Path) -> Iterator[Started]:
     """One proxy with a folder of its own below `folder`. Raises UnfitError."""
     with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as own:
         port, home = free_port(), Path(own)
-        if name == OURS:
-            context = modelctl(plan, port, folder=home)
-        else:
-            context = running(PEERS[name].command(plan, port, folder=home), port)
-        with context as pid:
+        command = [] if name == OURS else PEERS[name].command(plan, port, folder=home)
+        with running(command, port) if command else modelctl(plan, port, folder=home) as pid:
             wait_for(port)
             check(port, plan)
             yield Started(name, pid, port, home)

@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
+class UnfitError(Exception):
+    """Something did not pass on all it got, as it got it: what it costs to do so means nothing."""
+
+
 class Run(NamedTuple):
-    """`parts` are measures by part of the program (CPU in microseconds per answer, memory in MiB), `values` are those of the whole."""
+    """`parts` are measures by part of the program (CPU in microseconds per answer, memory in MiB), `values` those of the whole."""
 
     parts: Mapping[str, Mapping[str, float]]
     values: Mapping[str, float]
@@ -31,7 +35,7 @@ def middle_of(runs: Sequence[Run], name: str, *, part: str = "") -> float:
 
 
 def ratio(runs: Sequence[Run], base: Sequence[Run], *, name: str, part: str = "") -> float:
-    """The median of the ratios to another contestant, each taken within a round: a machine whose speed drifts still gives it fairly."""
+    """The median of the ratios to another contestant, each taken within a round: a drift of the machine's speed does not count."""
     return statistics.median(ours.measure(name, part) / theirs.measure(name) for ours, theirs in zip(runs, base, strict=True))
 
 

@@ -10,6 +10,7 @@ import argparse
 import gc
 import json
 import math
+import os
 import select
 import socket
 import time
@@ -27,10 +28,14 @@ SMALL_REQUEST = _HEAD % len(SMALL) + SMALL
 SMALL_END = b'"id":"c0ffee"}'  # the last bytes of every small answer
 
 
-def precise_timers() -> None:
-    """Wake on the microsecond, not up to 50 of them later. Where the system does not allow it, lateness is told as it is."""
+def take_precedence() -> None:
+    """Wake to the microsecond, not up to 50 of them later, and before others who want the CPU: clients have their own machines.
+
+    Where the system does not allow it the requests go out later, and the figures say how much.
+    """
     with suppress(OSError):
         Path("/proc/self/timerslack_ns").write_text("1")
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -46,7 +51,7 @@ class Generator:
         self.total = int(rate * seconds)
         self.latencies: list[float] = []
         self.late: list[float] = []
-        self.bad = 0
+        self.failed = 0
         self._sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
         self._free = deque(self._sockets)
         self._open = {one.fileno(): one for one in self._sockets}
@@ -66,7 +71,7 @@ class Generator:
         end = start + self.total * self._gap + GRACE
         sent = 0
         due = start
-        while len(self.latencies) + self.bad < self.total and self._open:
+        while len(self.latencies) + self.failed < self.total and self._open:
             now = clock()
             while sent < self.total and due <= now:
                 self._ask(due, now)
@@ -84,7 +89,7 @@ class Generator:
 
     def _give_up(self, now: float) -> None:
         unanswered = [*self._asked.values(), *self._waiting]
-        self.bad += self.total - len(self.latencies) - self.bad
+        self.failed += self.total - len(self.latencies) - self.failed
         self.latencies += [now - due for due in unanswered]
         for one in self._sockets:
             one.close()
@@ -119,7 +124,7 @@ class Generator:
         if data.startswith(b"HTTP/1.1 200"):
             self.latencies.append(now - due)
         else:
-            self.bad += 1
+            self.failed += 1
         if self._waiting:
             self._send(one, self._waiting.popleft())
         else:
@@ -129,7 +134,7 @@ class Generator:
         """A connection that ended is not opened again: the run is spoilt, and says so."""
         self._epoll.unregister(number)
         one = self._open.pop(number)
-        self.bad += self._asked.pop(number, None) is not None
+        self.failed += self._asked.pop(number, None) is not None
         if one in self._free:
             self._free.remove(one)
 
@@ -139,8 +144,8 @@ def told(generator: Generator, seconds: float, *, busy: float) -> Mapping[str, f
     ordered = sorted(generator.latencies)
     return {
         "asked": generator.total,
-        "per_second": (generator.total - generator.bad) / seconds,
-        "bad": generator.bad,
+        "per_second": (generator.total - generator.failed) / seconds,
+        "failed": generator.failed,
         "p50": percentile(ordered, 0.5) * 1e6,
         "p99": percentile(ordered, 0.99) * 1e6,
         "p999": percentile(ordered, 0.999) * 1e6,
@@ -158,7 +163,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     asked = parser.parse_args()
     generator = Generator(asked.port, rate=asked.rate, seconds=asked.seconds, connections=asked.connections)
-    precise_timers()
+    take_precedence()
     gc.disable()
     started, used = time.perf_counter(), time.process_time()
     generator.run()

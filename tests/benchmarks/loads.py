@@ -2,13 +2,16 @@
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.benchmarks.figures import UnfitError
 from tests.benchmarks.model_server import document
 
 SMALL = b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}'
 
+_KINDS = ("connect", "read", "write", "status", "timeout")
 _SCRIPT = """
 local file = io.open("%s", "rb")
 wrk.method = "POST"
@@ -17,10 +20,10 @@ wrk.body = file:read("*a")
 file:close()
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format('{"answers":%%d,"microseconds":%%d,"bytes":%%d,"bad":%%d,"p50":%%d,"p99":%%d}',
-    summary.requests, summary.duration, summary.bytes,
-    errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-    latency:percentile(50), latency:percentile(99)))
+  io.write(string.format('{"answers":%%d,"microseconds":%%d,"bytes":%%d,"p50":%%d,"p99":%%d,',
+    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99)))
+  io.write(string.format('"connect":%%d,"read":%%d,"write":%%d,"status":%%d,"timeout":%%d}',
+    errors.connect, errors.read, errors.write, errors.status, errors.timeout))
 end
 """
 
@@ -40,17 +43,23 @@ def sized(size: int, connections: int) -> Shape:
 
 
 class Load(NamedTuple):
-    """One run. Latency in microseconds. `bad`: answers other than 2xx and 3xx, broken connections, and answers after 2 s."""
+    """One run. Latency in microseconds. `failed` counts by kind: broken connections, answers that are errors, answers after 2 s."""
 
     answers: int
     seconds: float
     p50: float
     p99: float
-    bad: int
+    failed: Mapping[str, float]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Its figures by name."""
+        failed = {"failed": sum(self.failed.values()), **{f"failed_{kind}": count for kind, count in self.failed.items() if count}}
+        return {"per_second": self.answers / self.seconds, "p50": self.p50, "p99": self.p99, **failed}
 
 
 def run_load(port: int, seconds: float, *, shape: Shape, folder: Path) -> Load:
-    """Raises ValueError when fewer bytes came back than so many whole answers have."""
+    """Raises UnfitError when fewer bytes came back than so many whole answers have."""
     script, body = folder / "load.lua", folder / "load.body"
     body.write_bytes(shape.body)
     script.write_text(_SCRIPT % body)
@@ -58,6 +67,6 @@ def run_load(port: int, seconds: float, *, shape: Shape, folder: Path) -> Load:
     command.append(f"http://127.0.0.1:{port}{shape.path}")
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     said = json.loads(text[text.rindex("{") :])
-    if said["bytes"] < (said["answers"] - said["bad"]) * shape.answer:
-        raise ValueError(f"{said['answers']} answers of {shape.answer} bytes cannot be in {said['bytes']} bytes")
-    return Load(said["answers"], said["microseconds"] / 1e6, said["p50"], said["p99"], said["bad"])
+    if said["bytes"] < (said["answers"] - said["status"]) * shape.answer:
+        raise UnfitError(f"{said['answers']} answers of {shape.answer} bytes cannot be in {said['bytes']} bytes")
+    return Load(said["answers"], said["microseconds"] / 1e6, said["p50"], said["p99"], {kind: said[kind] for kind in _KINDS})

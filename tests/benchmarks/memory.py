@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from tests.benchmarks.contestants import Started
+from tests.benchmarks.figures import UnfitError
 from tests.benchmarks.generator import SMALL_END, SMALL_REQUEST
 from tests.benchmarks.processes import resident_mib
 
@@ -13,13 +14,9 @@ CONNECTIONS = 1_000
 _SETTLE = 0.5
 
 
-class RefusedError(Exception):
-    """A connection was not kept open and idle."""
-
-
 @contextmanager
 def idle_connections(port: int, count: int) -> Iterator[None]:
-    """So many connections that have had one answer each and stay. Raises RefusedError."""
+    """So many connections that have had one answer each and stay. Raises UnfitError."""
     with ExitStack() as stack:
         for _ in range(count):
             one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
@@ -28,7 +25,7 @@ def idle_connections(port: int, count: int) -> Iterator[None]:
             while not data.endswith(SMALL_END):
                 more = one.recv(65_536)
                 if not more:
-                    raise RefusedError(f"a connection was closed: {data!r}")
+                    raise UnfitError(f"a connection was closed: {data!r}")
                 data += more
         yield
 

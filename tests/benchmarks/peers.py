@@ -20,6 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.benchmarks.figures import UnfitError
 from tests.benchmarks.report import report
 from tests.benchmarks.rounds import WORKLOADS, Bench, run_all
 
@@ -34,7 +35,7 @@ def chosen(text: str) -> tuple[str, ...]:
 
 
 def main() -> int:
-    """0, or 2 when the machine lacks what the comparison needs."""
+    """0, 1 when a proxy did not pass everything on, or 2 when the machine lacks what the comparison needs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
@@ -50,7 +51,11 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name), asked.rounds, asked.seconds, asked.connections)
-        results = run_all(bench, asked.only)
+        try:
+            results = run_all(bench, asked.only)
+        except UnfitError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
     print(report(bench, results))
     if asked.json:
         asked.json.write_text(json.dumps(results.plain(), indent=1))

@@ -71,7 +71,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> dict[int, float]:
-    """User and system seconds of each process of the tree, to the nanosecond: clock_getcpuclockid(3) says how the clock is named."""
+    """User and system seconds of each process of the tree, to the nanosecond. The clock's number is clock_getcpuclockid(3)'s."""
     used = {}
     for member in descendants(pid):
         with suppress(OSError):

@@ -44,7 +44,7 @@ global
  nbthread 1
  maxconn 4096
 defaults
- mode http
+ mode http{extra}
  timeout connect 5s
  timeout client 30s
  timeout server 30s
@@ -104,7 +104,8 @@ def nginx_command(plan: Plan, port: int, *, folder: Path) -> list[str]:
 def haproxy_command(plan: Plan, port: int, *, folder: Path) -> list[str]:
     """HAProxy, one thread."""
     file = folder / "haproxy.cfg"
-    file.write_text(_HAPROXY.format(port=port, first=plan.first, second=plan.second))
+    extra = "\n option http-no-delay" if plan.stream else ""  # else an event may wait for the next one
+    file.write_text(_HAPROXY.format(port=port, first=plan.first, second=plan.second, extra=extra))
     return ["haproxy", "-f", str(file)]
 
 

@@ -37,26 +37,33 @@ def _most(results: Results, workload: str, name: str) -> float:
 
 
 def _dropped(found: Sequence[Run]) -> str:
-    return (
-        f"modelctl recorded {number(100 - max((run.values['dropped'] for run in found), default=0.0), 1)} % of its records or more."
-    )
+    return f"modelctl recorded {number(100 - max(run.values['dropped'] for run in found), 1)} % of its records or more."
 
 
 def _closed_note(results: Results, workload: str) -> str:
     direct = results.direct[workload].values
+    backend, load = (number(100 * _most(results, workload, name)) for name in ("backend_busy", "load_busy"))
     return (
-        f"Without a proxy: {number(direct['per_second'])} requests/s, p50 {number(direct['p50'])} µs. Beside a proxy the backend kept "
-        f"at most {number(100 * _most(results, workload, 'backend_busy'))} % of a core busy and wrk "
-        f"{number(100 * _most(results, workload, 'load_busy'))} %. {_dropped(results.runs[workload][OURS])}"
+        f"Without a proxy: {number(direct['per_second'])} requests/s, p50 {number(direct['p50'])} µs. Beside a proxy the "
+        f"backend kept at most {backend} % of a core busy and wrk {load} %. {_arrived(results, workload)} "
+        f"{_dropped(results.runs[workload][OURS])}"
     )
+
+
+def _arrived(results: Results, workload: str) -> str:
+    runs = results.runs[workload]
+    fewest = {name: 100 * min(run.values["arrived"] for run in found) for name, found in runs.items()}
+    shares = ", ".join(f"{name} {number(share, 1)} %" for name, share in fewest.items())
+    return f"Requests that arrived at the backends, of the answered ones, the fewest in a run: {shares}."
 
 
 def _events_note(results: Results) -> str:
     direct = results.direct["sse"].values
+    busy, delay = number(100 * _most(results, "sse", "load_busy")), number(_most(results, "sse", "direct50"))
     return (
-        f"Without a proxy the flood is {number(direct['per_second'])} events/s, {number(direct['per_read'], 1)} in a read. While events "
-        f"are paced the client keeps {number(100 * _most(results, 'sse', 'load_busy'))} % of a core busy; a direct event takes "
-        f"{number(_most(results, 'sse', 'direct50'))} µs at most (median of a run). {_dropped(results.runs['sse'][OURS])}"
+        f"Without a proxy the flood is {number(direct['per_second'])} events/s, {number(direct['per_read'], 1)} in a read. While "
+        f"events are paced the client keeps {busy} % of a core busy at most; a direct event takes {delay} µs at most (median of a "
+        f"run). {_dropped(results.runs['sse'][OURS])}"
     )
 
 
@@ -66,6 +73,6 @@ def _open_note(results: Results) -> str:
     busy = " / ".join(number(100 * _most(results, "open", f"busy@{share}")) for share in SHARES)
     return (
         f"Our saturation in this run: {number(results.single['saturation'])} requests/s, so the rates are {rates} requests/s. The "
-        f"generator alone brings forth {number(results.single['generator'])} requests/s; at these rates it kept {busy} % of a core busy, "
-        f"and 99 % of its requests went out at most {late} µs after they were due."
+        f"generator alone brings forth {number(results.single['generator'])} requests/s; at these rates it kept {busy} % of a core "
+        f"busy at most, and 99 % of its requests went out at most {late} µs after they were due."
     )

@@ -41,9 +41,7 @@ class Results(NamedTuple):
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
-        runs = {
-            workload: {name: [run._asdict() for run in found] for name, found in by.items()} for workload, by in self.runs.items()
-        }
+        runs = {workload: {name: [run._asdict() for run in one] for name, one in by.items()} for workload, by in self.runs.items()}
         return {"runs": runs, "direct": {name: run.values for name, run in self.direct.items()}, **self.single}
 
 

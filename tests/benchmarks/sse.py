@@ -11,7 +11,7 @@ import sys
 
 from tests.benchmarks.backends import Server
 from tests.benchmarks.contestants import OURS, Started
-from tests.benchmarks.figures import Run, per
+from tests.benchmarks.figures import Run, UnfitError, per
 from tests.benchmarks.ours import tally
 from tests.benchmarks.processes import ROOT, cpu_seconds, resident_mib, spent
 
@@ -21,12 +21,8 @@ FEW, SLOW_GAP = 8, 20_000
 Told = dict[str, float]
 
 
-class CutError(Exception):
-    """A stream did not come whole."""
-
-
 def _read(port: int, *, streams: int, events: int, gap: int, beside: int = 0) -> list[Told]:
-    """What event_client says. Raises CutError."""
+    """What event_client says. Raises UnfitError."""
     asked = {"port": port, "beside": beside, "streams": streams, "events": events, "gap": gap}
     words = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "tests.benchmarks.event_client", *words]
@@ -34,7 +30,7 @@ def _read(port: int, *, streams: int, events: int, gap: int, beside: int = 0) ->
     found: list[Told] = json.loads(text)
     for told in found:
         if told["cut"] or told["events"] != streams * events:
-            raise CutError(
+            raise UnfitError(
                 f"{told['cut']:.0f} of {streams} streams of {events} events were not whole: {told['events']:.0f} events came"
             )
     return found
@@ -47,7 +43,7 @@ def _costed(pid: int, port: int, *, events: int, gap: int) -> tuple[Told, dict[s
 
 
 def measure(proxy: Started, *, seconds: int, server: Server) -> Run:
-    """Raises CutError."""
+    """Raises UnfitError."""
     paced, cost = _costed(proxy.pid, proxy.port, events=seconds * 1_000_000 // GAP, gap=GAP)
     memory = resident_mib(proxy.pid)
     flood, flood_cost = _costed(proxy.pid, proxy.port, events=FLOOD, gap=0)

@@ -54,7 +54,7 @@ def _total(title: str, name: str) -> Column:
 
 _CPU = (measured("CPU µs", "cpu"), beside("x Envoy", "cpu"))
 _SPEED = (value("requests/s", "per_second"), value("p50 µs", "p50"), value("p99 µs", "p99"))
-_END = (measured("MiB", "memory", digits=0), _total("failed", "bad"))
+_END = (measured("MiB", "memory", digits=0), _total("failed", "failed"))
 CLOSED = (*_CPU, *_SPEED, *_END)
 EVENTS = (
     measured("CPU µs per event", "cpu"),
@@ -79,7 +79,7 @@ OPEN = tuple(
         value(f"{share} %: p50 µs", f"p50@{share}"),
         value("p99", f"p99@{share}"),
         value("p99.9", f"p999@{share}"),
-        _total("failed", f"bad@{share}"),
+        _total("failed", f"failed@{share}"),
     )
 )
 
