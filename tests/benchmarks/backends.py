@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import httpx
 
+from tests.benchmarks.figures import UnfitError
 from tests.benchmarks.processes import free_port, running, wait_for
 
 _SMALL = """
@@ -29,8 +30,13 @@ class Server(NamedTuple):
     pid: int
 
     def counts(self) -> dict[str, float]:
-        """What has arrived: `requests` and, at the model server, `bytes` of bodies."""
-        said = httpx.get(f"http://127.0.0.1:{self.first}/counts").raise_for_status()
+        """What has arrived: `requests` and, at the model server, `bytes` of bodies. Raises UnfitError when it does not say."""
+        try:
+            said = httpx.get(f"http://127.0.0.1:{self.first}/counts", timeout=20).raise_for_status()
+        except httpx.HTTPError as error:
+            raise UnfitError(
+                f"the backend at port {self.first} does not say what arrived: {error}; did something end it?"
+            ) from error
         if said.headers["content-type"] == "application/json":
             return dict(said.json())
         return {"requests": float(said.text.split()[9])}  # stub_status: accepted, handled, requests
