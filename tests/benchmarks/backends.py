@@ -34,9 +34,7 @@ class Server(NamedTuple):
         try:
             said = httpx.get(f"http://127.0.0.1:{self.first}/counts", timeout=20).raise_for_status()
         except httpx.HTTPError as error:
-            raise UnfitError(
-                f"the backend at port {self.first} does not say what arrived: {error}; did something end it?"
-            ) from error
+            raise UnfitError(f"the backend at port {self.first} does not say what arrived: {error}") from error
         if said.headers["content-type"] == "application/json":
             return dict(said.json())
         return {"requests": float(said.text.split()[9])}  # stub_status: accepted, handled, requests

@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmarks.figures import UnfitError
+from tests.benchmarks.processes import EndedError
 from tests.benchmarks.report import report
 from tests.benchmarks.rounds import WORKLOADS, Bench, run_all
 
@@ -53,7 +54,7 @@ def main() -> int:
         bench = Bench(Path(name), asked.rounds, asked.seconds, asked.connections)
         try:
             results = run_all(bench, asked.only)
-        except UnfitError as error:
+        except (UnfitError, EndedError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     print(report(bench, results))

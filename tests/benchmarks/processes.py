@@ -1,9 +1,11 @@
 """Processes of the benchmark: started and ended, and what a tree of them has used, from /proc and the CPU clocks of Linux."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,18 +14,25 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PATIENCE = 30.0
+_PORTS = (10_000, 30_000)
+
+
+class EndedError(Exception):
+    """A process ended that should have gone on."""
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port nobody listens on now, below those the system gives to outgoing connections: nobody takes it by chance meanwhile."""
+    while True:
+        port = random.randrange(*_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
-def wait_for(port: int) -> None:
-    """Until something accepts at `port`. Raises TimeoutError after 30 seconds."""
+def wait_for(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Until something accepts at `port`. Raises TimeoutError after 30 seconds, or when `process` has ended."""
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and (process is None or process.poll() is None):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
@@ -33,22 +42,34 @@ def wait_for(port: int) -> None:
 
 @contextmanager
 def running(command: list[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[int]:
-    """The pid of a started command that answers at `port`. Killed with all it started: what it still has to do is not measured."""
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **(environment or {})},
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(port)
-        yield process.pid
-    finally:
-        for member in descendants(process.pid):  # the root first: it must not start anything again
-            with suppress(ProcessLookupError):
-                os.kill(member, signal.SIGKILL)
-        process.wait()
+    """The pid of a started command that answers at `port`. Killed with all it started: what it still has to do is not measured.
+
+    Raises EndedError when it ended before, with its last words.
+    """
+    with tempfile.TemporaryFile() as words:
+        environment = {**os.environ, **(environment or {})}
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True, stdout=words, stderr=words)
+        try:
+            wait_for(port, process)
+            yield process.pid
+        except Exception as error:
+            if process.poll() is None:
+                raise
+            words.seek(0)
+            said = words.read()[-2_000:].decode(errors="replace")
+            raise EndedError(f"{' '.join(command)} ended with {process.returncode}: {said}") from error
+        finally:
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    tree = descendants(process.pid) if process.poll() is None else []
+    for member in tree:  # the root first: it must not start anything again
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what a root that ended before has left behind
+    process.wait()
 
 
 def _parent(pid: int) -> int:

@@ -19,7 +19,7 @@ from tests.benchmarks.figures import Run, UnfitError, ratio
 from tests.benchmarks.generator import SMALL_END, SMALL_REQUEST, Generator, percentile
 from tests.benchmarks.memory import idle_connections
 from tests.benchmarks.model_server import document
-from tests.benchmarks.processes import cpu_seconds, free_port, part, resident_mib, running, spent, wait_for
+from tests.benchmarks.processes import EndedError, cpu_seconds, free_port, part, resident_mib, running, spent, wait_for
 from tests.benchmarks.tables import beside, measured, table
 
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n{"a":1,%b' % (7 + len(SMALL_END), SMALL_END)
@@ -147,6 +147,23 @@ def test_idle_connections_have_had_an_answer_each_and_stay_open() -> None:
     with pytest.raises(UnfitError), idle_connections(refusing.port, 5):
         pass
     refusing.close()
+
+
+def test_a_program_that_does_not_start_or_stay_is_told_with_its_last_words() -> None:
+    with pytest.raises(EndedError, match="no such thing"), running([sys.executable, "-c", "exit('no such thing')"], free_port()):
+        pass
+    port = free_port()
+    serve = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+    with pytest.raises(EndedError, match="ended with -9"), running([sys.executable, "-c", serve], port) as pid:
+        subprocess.run(["kill", "-9", str(pid)], check=True)
+        connect_until_refused(port)
+
+
+def connect_until_refused(port: int) -> None:
+    """Raises ConnectionError as soon as nobody listens."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        socket.create_connection(("127.0.0.1", port)).close()
 
 
 def test_cpu_and_memory_are_those_of_the_whole_tree_by_part() -> None:
