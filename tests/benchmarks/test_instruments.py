@@ -155,12 +155,12 @@ def test_a_program_that_does_not_start_or_stay_is_told_with_its_last_words() -> 
     port = free_port()
     serve = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
     with pytest.raises(EndedError, match="ended with -9"), running([sys.executable, "-c", serve], port) as pid:
-        subprocess.run(["kill", "-9", str(pid)], check=True)
-        connect_until_refused(port)
+        end(pid, port)
 
 
-def connect_until_refused(port: int) -> None:
-    """Raises ConnectionError as soon as nobody listens."""
+def end(pid: int, port: int) -> None:
+    """Kill it. Raises ConnectionError as soon as nobody listens."""
+    subprocess.run(["kill", "-9", str(pid)], check=True)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         socket.create_connection(("127.0.0.1", port)).close()
