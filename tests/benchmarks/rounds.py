@@ -86,8 +86,8 @@ class Comparison:
             say(f"{workload}: {name}: {run.measure('cpu'):.1f} µs")
 
     def open(self) -> None:
-        """Everybody at the same rates, each for twice as long as other runs: the highest percentile needs many requests."""
-        seconds = 2 * self._bench.seconds
+        """Everybody at the same rates."""
+        seconds = self._bench.seconds
         saturation = self._saturation()
         self.results.single["saturation"] = saturation
         self.results.single["generator"] = open_loop.limit(self._behind.small.first)
