@@ -37,7 +37,7 @@ def _most(results: Results, workload: str, name: str) -> float:
 
 
 def _dropped(found: Sequence[Run]) -> str:
-    return f"modelctl recorded {number(100 - max(run.values['dropped'] for run in found), 1)} % of its records or more."
+    return f"modelctl's spool took {number(100 - max(run.values['dropped'] for run in found), 1)} % of the records or more."
 
 
 def _closed_note(results: Results, workload: str) -> str:
@@ -59,10 +59,11 @@ def _arrived(results: Results, workload: str) -> str:
 
 def _events_note(results: Results) -> str:
     direct = results.direct["sse"].values
+    together = number(_most(results, "sse", "paced_per_read"), 1)
     busy, delay = number(100 * _most(results, "sse", "load_busy")), number(_most(results, "sse", "direct50"))
     return (
         f"Without a proxy the flood is {number(direct['per_second'])} events/s, {number(direct['per_read'], 1)} in a read. While "
-        f"events are paced the client keeps {busy} % of a core busy at most; a direct event takes {delay} µs at most (median of a "
+        f"events are paced the client finds {together} in a read and is {busy} % of a core busy at most; a direct event takes {delay} µs at most (median of a "
         f"run). {_dropped(results.runs['sse'][OURS])}"
     )
 

@@ -1,6 +1,6 @@
 """Event streams through one proxy: what an event costs, and how much later it comes than on a direct connection.
 
-- paced: 32 streams, an event every 2 ms on each, so that each event is a read and a write of its own;
+- paced: 32 streams, an event every 2 ms on each, so that on a machine with time to spare each event is a read and a write of its own;
 - flood: 32 streams as fast as they are taken; a proxy that falls behind finds many events in one read;
 - delay: 8 streams through the proxy and 8 direct ones at the same time, an event every 20 ms on each.
 """
@@ -50,6 +50,7 @@ def measure(proxy: Started, *, seconds: int, server: Server) -> Run:
     through, direct = _read(proxy.port, streams=FEW, events=seconds * 1_000_000 // SLOW_GAP, gap=SLOW_GAP, beside=server.first)
     values = {
         "per_read": flood["events"] / flood["reads"],
+        "paced_per_read": paced["events"] / paced["reads"],
         "per_second": flood["events"] / flood["seconds"],
         "added50": through["p50"] - direct["p50"],
         "added99": through["p99"] - direct["p99"],
