@@ -63,8 +63,8 @@ def _events_note(results: Results) -> str:
     busy, delay = number(100 * _most(results, "sse", "load_busy")), number(_most(results, "sse", "direct50"))
     return (
         f"Without a proxy the flood is {number(direct['per_second'])} events/s, {number(direct['per_read'], 1)} in a read. While "
-        f"events are paced the client finds {together} in a read and is {busy} % of a core busy at most; a direct event takes {delay} µs at most (median of a "
-        f"run). {_dropped(results.runs['sse'][OURS])}"
+        f"events are paced the client finds {together} in a read and is {busy} % of a core busy at most; a direct event takes "
+        f"{delay} µs at most (median of a run). {_dropped(results.runs['sse'][OURS])}"
     )
 
 

@@ -1,6 +1,6 @@
 """Event streams through one proxy: what an event costs, and how much later it comes than on a direct connection.
 
-- paced: 32 streams, an event every 2 ms on each, so that on a machine with time to spare each event is a read and a write of its own;
+- paced: 32 streams, an event every 2 ms on each, so that where there is CPU to spare each event is a read and a write;
 - flood: 32 streams as fast as they are taken; a proxy that falls behind finds many events in one read;
 - delay: 8 streams through the proxy and 8 direct ones at the same time, an event every 20 ms on each.
 """
