@@ -15,7 +15,7 @@ _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(:[0-9]{0
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _DOT_SEGMENT = re.compile(rb"/\.{1,2}(;[^/]*)?(/|\Z)")
 _PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_ENCODED = re.compile(rb"%(2e|2f|5c|00|3b|25|3f|23)", re.IGNORECASE)
+_ENCODED = re.compile(rb"%(2e|2f|5c|00|3b|25|3f|23|c0%(ae|af)|c1%9c|e0%80%(ae|af))", re.IGNORECASE)  # from c0 on: overlong UTF-8
 
 MAX_HOPS = 10
 _BODYLESS_BEFORE = frozenset({b"GET", b"HEAD", b"DELETE"})
@@ -89,6 +89,8 @@ def _target(head: RequestHead) -> Refusal | None:
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None:
             return Refusal.BAD_TARGET
+        if head.hosts and not _HOST.fullmatch(head.host):
+            return Refusal.BAD_HOST  # it does not count, but others would read it
         head.host, head.hosts = absolute[1], 1
         target = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
         head.target = target
@@ -96,7 +98,12 @@ def _target(head: RequestHead) -> Refusal | None:
 
 
 def bad_path(path: bytes) -> bool:
-    """Whether servers disagree on what `path` means: dot segments, a raw backslash, encoded separators, malformed codes."""
+    """Whether servers disagree on what `path` means: dot segments, a raw backslash, encoded separators, malformed codes.
+
+    Two slashes first name a host (RFC 3986 4.2), or are merged into one.
+    """
+    if path.startswith(b"//"):
+        return True
     if b"/." in path and _DOT_SEGMENT.search(path):
         return True
     if b"\\" in path:
