@@ -30,6 +30,7 @@ MODULES = [
         "balance",
         "ejection",
         "watch",
+        "rawbytes",
         "upstream",
         "room",
         "addresses",
