@@ -52,6 +52,10 @@ def test_what_comes_of_it_is_what_the_rules_say(edge: RouterProcess, backend: Mo
         pytest.fail(f"{case.rule.says} ({case.rule.source})\n" + "\n".join(faults), pytrace=False)
 
 
+def test_what_nobody_else_refuses_is_refused_for_a_reason() -> None:
+    assert {case.id for case in CASES if case.rule.expect == "refused" and not case.refused_by and not case.rule.policy} == set()
+
+
 def test_every_case_has_a_name_of_its_own_and_verdicts_that_can_be_read() -> None:
     assert len({case.id for case in CASES}) == len(CASES)
     assert {case.id for case in CASES if not set(case.refused_by) <= set("nhce")} == set()
