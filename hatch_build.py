@@ -34,6 +34,7 @@ MODULES = [
         "balance",
         "ejection",
         "watch",
+        "rawbytes",
         "upstream",
         "room",
         "addresses",

@@ -13,7 +13,6 @@ from modelctl.settings import Settings, read_settings
 from modelctl.store import schema
 from modelctl.store.engine import connect
 
-
 _NICE = 5  # what has been answered can wait: a router that shares the machine goes first
 
 

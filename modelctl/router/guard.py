@@ -58,11 +58,9 @@ def _check_address(head: RequestHead, address: bytes) -> Refusal | None:
     return refusal
 
 
-def check_limits(head: RequestHead, settings: Settings, *, arrived: int) -> Refusal | None:
-    """Why this request is too large, or its body not where it can be found. The head is no longer than `arrived` bytes."""
+def check_limits(head: RequestHead, settings: Settings) -> Refusal | None:
+    """Why this request has too much of something, or its body not where it can be found."""
     if len(head.lines) > settings.max_fields:
-        return Refusal.HEAD_TOO_LARGE
-    if arrived > settings.max_head_bytes and len(head.target) + sum(map(len, head.lines)) > settings.max_head_bytes:
         return Refusal.HEAD_TOO_LARGE
     length = head.length
     if length is not None and (length > settings.max_body_bytes or length < 0):
@@ -93,6 +91,8 @@ def _target(head: RequestHead) -> Refusal | None:
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None:
             return Refusal.BAD_TARGET
+        if head.hosts and not _HOST.fullmatch(head.host):
+            return Refusal.BAD_HOST  # it does not count, but others would read it
         head.host, head.hosts = absolute[1], 1
         target = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
         head.target = target

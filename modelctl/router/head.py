@@ -26,7 +26,7 @@ _CARRIED: tuple[str, ...] = (
     "expects",
     "upgrade",
 )
-_CARRIED += ("request_id", "traceparent", "type", "encoding", "forwarded", "hops", "last", "encoded")
+_CARRIED += ("request_id", "traceparent", "type", "encoding", "forwarded", "hops", "last", "encoded", "keyed")
 
 
 class RequestHead:
@@ -107,17 +107,22 @@ class RequestHead:
 RequestRule = Callable[[RequestHead, bytes, bytes], None]
 
 
+# llhttp leaves the white space behind a value on it. Other control bytes it has refused, so strip() takes no more than that.
 def _host(head: RequestHead, name: bytes, value: bytes) -> None:
-    head.host = value
+    head.host = value.rstrip()
     head.hosts += 1
 
 
 def _connection(head: RequestHead, name: bytes, value: bytes) -> None:
     tokens = [token.strip().lower() for token in value.split(b",")]
-    head.connection = (head.connection or []) + tokens
+    if head.connection is None:
+        head.connection = tokens
+    else:
+        head.connection += tokens
 
 
 def _length(head: RequestHead, name: bytes, value: bytes) -> None:
+    value = value.rstrip()
     head.length = int(value) if value.isdigit() and len(value) <= 18 else -1
 
 
@@ -126,7 +131,7 @@ def _coding(head: RequestHead, name: bytes, value: bytes) -> None:
 
 
 def _expect(head: RequestHead, name: bytes, value: bytes) -> None:
-    head.expects = head.expects or value.lower() == b"100-continue"
+    head.expects = head.expects or value.rstrip().lower() == b"100-continue"
 
 
 def _upgrade(head: RequestHead, name: bytes, value: bytes) -> None:
@@ -134,11 +139,13 @@ def _upgrade(head: RequestHead, name: bytes, value: bytes) -> None:
 
 
 def _request_id(head: RequestHead, name: bytes, value: bytes) -> None:
+    value = value.rstrip()
     if not head.request_id and valid_request_id(value):
         head.request_id = value
 
 
 def _traceparent(head: RequestHead, name: bytes, value: bytes) -> None:
+    value = value.rstrip()
     if not head.traceparent and valid_traceparent(value):
         head.traceparent = value
 
@@ -164,7 +171,9 @@ def _via(head: RequestHead, name: bytes, value: bytes) -> None:
 
 
 def _forwarded(head: RequestHead, name: bytes, value: bytes) -> None:
-    head.forwarded = (head.forwarded or []) + [name + b": " + value + b"\r\n"]
+    if head.forwarded is None:
+        head.forwarded = []
+    head.forwarded.append(name + b": " + value + b"\r\n")
 
 
 def _drop(head: RequestHead, name: bytes, value: bytes) -> None:

@@ -15,6 +15,7 @@ _DOT_SEGMENT = re.compile(rb"/\.{1,2}(?=[/;?#]|\Z)")
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NEVER = re.compile(rb"%(2e|5c|00)", re.IGNORECASE)
 _DISPUTED = re.compile(rb"%(2f|25|3b|3f|23)", re.IGNORECASE)
+_OVERLONG = re.compile(rb"\xc0[\xae\xaf]|\xc1\x9c|\xe0\x80[\xae\xaf]")  # ".", "/", backslash: careless decoders
 _SLASHES = re.compile(rb"//+")
 
 _BITS: dict[bytes, int] = {code.value.encode(): 1 << place for place, code in enumerate(EncodedByte)}
@@ -29,8 +30,11 @@ def code_bits(codes: tuple[EncodedByte, ...]) -> int:
 
 
 def bad_path(path: bytes) -> bool:
-    """Whether no route may let `path` in: dot segments and backslashes in any reading, NUL, malformed codes."""
-    if b"\\" in path or (b"/." in path and _DOT_SEGMENT.search(path)):
+    """Whether no route may let `path` in: dot segments and backslashes in any reading, NUL, malformed codes.
+
+    Two slashes first name a host (RFC 3986 4.2), or are merged into one.
+    """
+    if path.startswith(b"//") or b"\\" in path or (b"/." in path and _DOT_SEGMENT.search(path)):
         return True
     return b"%" in path and _bad_codes(path)
 
@@ -43,7 +47,7 @@ def _bad_codes(path: bytes) -> bool:
 
 
 def _bad_decoded(path: bytes) -> bool:
-    return b"\\" in path or b"\0" in path or _DOT_SEGMENT.search(path) is not None
+    return b"\\" in path or b"\0" in path or bool(_DOT_SEGMENT.search(path) or _OVERLONG.search(path))
 
 
 def disputed_codes(path: bytes) -> int:

@@ -75,7 +75,7 @@ def test_ordinary_paths_are_let_in(path: bytes) -> None:
     assert let_in(path, NO_CODES)
 
 
-@pytest.mark.parametrize("path", [b"/a/...", b"/.well-known/x", b"/a.b/..c", b"/%20x", b"/caf%C3%A9", b"//", b"/a//b", b"/;x"])
+@pytest.mark.parametrize("path", [b"/a/...", b"/.well-known/x", b"/a.b/..c", b"/%20x", b"/caf%C3%A9", b"/a//b", b"/;x"])
 def test_unusual_but_clear_paths_are_let_in(path: bytes) -> None:
     assert let_in(path, NO_CODES)
 

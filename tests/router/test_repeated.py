@@ -71,7 +71,17 @@ def test_a_head_without_some_of_its_lines_is_otherwise_the_same() -> None:
     names = [
         name for name in dir(head) if name[0] != "_" and not callable(getattr(head, name)) and name not in ("framing", "lines")
     ]
-    given = {"hosts": 1, "hops": 2, "encoded": 3, "length": 4, "expects": True, "upgrade": True, "last": True, "version": "1.0"}
+    given = {
+        "hosts": 1,
+        "hops": 2,
+        "encoded": 3,
+        "length": 4,
+        "expects": True,
+        "upgrade": True,
+        "last": True,
+        "keyed": True,
+        "version": "1.0",
+    }
     lists: dict[str, object] = {"connection": [b"close"], "codings": [b"chunked"], "forwarded": [b"x-forwarded-for: a\r\n"]}
     values: dict[str, object] = {name: name.encode() for name in names} | given | lists
     for name in names:
