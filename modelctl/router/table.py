@@ -159,10 +159,14 @@ class Targets:
         target.retire()
         self._retired.append(target)
 
+    def every(self) -> tuple[Target, ...]:
+        """Each Target, retired ones that are still busy included."""
+        return (*self._answering.values(), *self._shown.values(), *self._retired)
+
     @property
     def busy(self) -> bool:
         """Whether anything is in flight or waits, copies included."""
-        return any(target.busy for target in (*self._answering.values(), *self._shown.values(), *self._retired))
+        return any(target.busy for target in self.every())
 
     def sweep(self, now: float) -> None:
         """Once per tick. Retired ones too: what is in flight on them still has its deadline."""
@@ -170,7 +174,7 @@ class Targets:
             for target in [target for target in self._retired if not target.busy]:
                 self._retired.remove(target)
                 self._gone = self._gone.plus(target)
-        for target in (*self._answering.values(), *self._shown.values(), *self._retired):
+        for target in self.every():
             target.sweep(now)
 
     def retried(self) -> "Retried":

@@ -43,7 +43,7 @@ class Worker:
         self._last: dict[str, int] = {}
         self.load = Load(settings.max_memory_bytes, settings.max_inflight)
         self._gauge = Gauge(self.load, clock.now, report=report)
-        self._targets = Targets(clock, report)
+        self.targets = Targets(clock, report)
         self._gates = Gates()
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies]
@@ -74,7 +74,7 @@ class Worker:
 
     def retried(self) -> Retried:
         """The retries so far."""
-        return self._targets.retried()
+        return self.targets.retried()
 
     # -- the table
 
@@ -88,7 +88,7 @@ class Worker:
 
     def apply(self, table: RoutingTable) -> None:
         """Part of Applier: one reference changes; requests in flight finish on what they started with."""
-        compiled = CompiledTable(table, self._targets, gates=self._gates)
+        compiled = CompiledTable(table, self.targets, gates=self._gates)
         self.applied()
         self.table = compiled
         self._applied_at = time_ns() // 1000
@@ -100,7 +100,7 @@ class Worker:
         now = self.clock.now = asyncio.get_running_loop().time()
         for connection in [c for c in self._connections if c.deadline and c.deadline < now]:
             connection.expired()
-        self._targets.sweep(now)
+        self.targets.sweep(now)
         self._gauge.tick(now, self._connections)
 
     async def _tick_for_ever(self) -> None:
@@ -138,5 +138,5 @@ class Worker:
             connection.cut()
         # Copies have no client who waits, so a candidate that hangs cannot hold the process for long.
         deadline = self.clock.now + min(SHADOW_DRAIN, self.settings.drain_timeout)
-        while self._targets.busy and self.clock.now < deadline:
+        while self.targets.busy and self.clock.now < deadline:
             await asyncio.sleep(TICK / 4)
