@@ -13,6 +13,8 @@ from modelctl.settings import Settings, read_settings
 from modelctl.store import schema
 from modelctl.store.engine import connect
 
+_NICE = 5  # what has been answered can wait: a router that shares the machine goes first
+
 
 def main(arguments: Sequence[str]) -> int:
     """Records until SIGTERM. 0 then; 2 when a setting is wrong, with one line for each fault on stderr."""
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     except StoreError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    os.nice(_NICE)
     _record(settings, Path(options.spool) if options.spool else settings.spool_dir)
     return 0
 

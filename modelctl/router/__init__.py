@@ -5,6 +5,7 @@ One proxied request, callbacks all the way (no task per request):
     client.ClientConnection   bytes of a client -> head.RequestHead
     guard                     refuses what must not be forwarded
     table.CompiledTable       host and path -> CompiledRoute; unit -> Decision
+    admission.Gate            what the route lets in: paths, keys, sizes, rations (rate.Rations)
     exchange.Exchange         one request and its answer: sends to the arm, streams back, keeps bounded copies
     target.Target             one backend: its limits and what waits for room (room), which endpoint is asked (roster, balance,
                               ejection, health), where that is (addresses)

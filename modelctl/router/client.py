@@ -10,6 +10,7 @@ import struct
 from collections import deque
 from typing import cast
 
+from modelctl.router.admission import Gate
 from modelctl.router.exchange import Exchange
 from modelctl.router.head import RequestHead
 from modelctl.router.hold import QUEUE, UPLOAD, Hold
@@ -177,12 +178,21 @@ class ClientConnection:
             head = exchange.head
             table = self._worker.table
             route = table.match(head.host, head.target) if table is not None else None
-            if route is not None:
-                exchange.begin(route)
-                return
-            refusal = Refusal.NO_ROUTE if table is not None else Refusal.NO_TABLE
+            if route is None:
+                refusal = Refusal.BAD_PATH if head.encoded else Refusal.NO_TABLE if table is None else Refusal.NO_ROUTE
+            else:
+                if route.gate is not None or head.encoded:
+                    refusal = self._turned_away(exchange, route.gate)
+                if refusal is None:
+                    if head.expects and not exchange.complete and head.version == "1.1":
+                        self.transport.write(_CONTINUE)
+                    exchange.begin(route)
+                    return
         exchange.done = True
         self.refuse(refusal, exchange)
+
+    def _turned_away(self, exchange: Exchange, gate: Gate | None) -> Refusal | None:
+        return Refusal.BAD_PATH if gate is None else gate.refusal(exchange, self._origin, trusts=self._worker.trusts)
 
     def expect(self, seconds: float) -> None:
         """Part of Receiver."""
@@ -200,8 +210,6 @@ class ClientConnection:
             self._hold.add(QUEUE)
             return
         self.active = exchange
-        if exchange.head.expects and exchange.refusal is None and exchange.head.version == "1.1":
-            self.transport.write(_CONTINUE)
 
     def on_spoiled(self, exchange: Exchange, refusal: Refusal) -> None:
         """Part of Receiver: the backend must not take the body for a whole one."""
@@ -246,7 +254,8 @@ class ClientConnection:
         closing = exchange is None or self._ends_after(exchange.head)
         head_only = exchange is not None and exchange.head_only
         request_id = exchange.request_id if exchange is not None else b""
-        self.transport.write(refusal_answer(refusal, close=closing, head_only=head_only, request_id=request_id))
+        notes = exchange.notes if exchange is not None else b""
+        self.transport.write(refusal_answer(refusal, close=closing, head_only=head_only, request_id=request_id, notes=notes))
 
     def on_exchange_done(self, exchange: Exchange) -> None:
         """An answer is complete: the next request of the queue has its turn."""
@@ -274,16 +283,10 @@ class ClientConnection:
             active = self.active = self._queue.popleft()
             if not self._queue:
                 self._hold.drop(QUEUE)
-            if not active.complete:
-                self._ask_on(active)
+            if not active.complete:  # its body may come now
+                self.deadline = self._clock.now + self._settings.body_timeout
             self._begin(active)
         self._advancing = False
-
-    def _ask_on(self, exchange: Exchange) -> None:
-        """The body of a request that had to wait its turn may come now."""
-        self.deadline = self._clock.now + self._settings.body_timeout
-        if exchange.head.expects and exchange.refusal is None and exchange.head.version == "1.1":
-            self.transport.write(_CONTINUE)
 
     # -- back-pressure
 

@@ -24,6 +24,7 @@ _REFUSALS = {
     evidence.OVERLOAD: Refusal.OVERLOAD,
 }
 _UNDECIDED = 1 << 40  # bytes kept until the route is known, which is before the next read
+_NO_LIMIT = 1 << 60
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -84,6 +85,8 @@ class Exchange:
     received = 0
     kept_size = 0
     kept_limit = _UNDECIDED
+    body_limit = _NO_LIMIT  # the route's; the router's own holds too
+    notes = b""  # field lines for the answer, whoever gives it
     complete = False
     begun = False
     done = False
@@ -276,9 +279,10 @@ class Exchange:
         client = self.client
         if not self.complete:
             client.close_after()
-        return b"%b%bx-request-id: %b\r\n%b%b\r\n" % (
+        return b"%b%b%bx-request-id: %b\r\n%b%b\r\n" % (
             answer.start,
             b"" if answer.length and answer.status != 204 else self._own_framing(answer.status),
+            self.notes,
             self.request_id,
             self.decision.answering.header,
             client.connection_line(self.head),

@@ -1,29 +1,28 @@
 """What llhttp leaves to the router: pure checks of a request's head before anything is forwarded.
 
 The router decides on exactly the bytes it forwards: a path that another parser could read differently is refused, never
-rewritten. Rules and their sources: docs/behavior.md.
+rewritten. What a route may allow (`head.encoded`) is left to its gate. Rules and their sources: docs/behavior.md.
 """
 
 import re
 
 from modelctl.router.head import RequestHead
+from modelctl.router.paths import bad_path, disputed_codes
 from modelctl.router.refusal import Refusal
 from modelctl.settings import Settings
 
 _TARGET = re.compile(rb"""[!"$-~]+""")  # visible ASCII without '#'
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(:[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-_DOT_SEGMENT = re.compile(rb"/\.{1,2}(;[^/]*)?(/|\Z)")
-_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_ENCODED = re.compile(rb"%(2e|2f|5c|00|3b|25|3f|23)", re.IGNORECASE)
 
 MAX_HOPS = 10
 _BODYLESS_BEFORE = frozenset({b"GET", b"HEAD", b"DELETE"})
 _NOT_FORWARDED = frozenset({b"CONNECT", b"TRACE"})
 
 
-# Addresses (host and target) that passed before: clients ask the same few again and again. Cleared when full.
-_passed: set[bytes] = set()
+# Addresses (host and target) that passed before, and the disputed codes of each: clients ask the same few again and again.
+# Cleared when full.
+_passed: dict[bytes, int] = {}
 _MAX_PASSED = 4_096
 _MAX_REMEMBERED = 512  # bytes of one address: what is remembered is bounded
 
@@ -41,7 +40,12 @@ def check_head(head: RequestHead) -> Refusal | None:
     if head.hosts != 1 and (head.hosts or head.version == "1.1"):
         return Refusal.BAD_HOST
     address = head.host + b" " + head.target
-    return None if address in _passed else _check_address(head, address)
+    codes = _passed.get(address)
+    if codes is None:
+        return _check_address(head, address)
+    if codes:
+        head.encoded = codes
+    return None
 
 
 def _check_address(head: RequestHead, address: bytes) -> Refusal | None:
@@ -50,15 +54,13 @@ def _check_address(head: RequestHead, address: bytes) -> Refusal | None:
     if refusal is None and same and len(address) <= _MAX_REMEMBERED and head.target.startswith(b"/"):
         if len(_passed) >= _MAX_PASSED:
             _passed.clear()
-        _passed.add(address)
+        _passed[address] = head.encoded
     return refusal
 
 
-def check_limits(head: RequestHead, settings: Settings, *, arrived: int) -> Refusal | None:
-    """Why this request is too large, or its body not where it can be found. The head is no longer than `arrived` bytes."""
+def check_limits(head: RequestHead, settings: Settings) -> Refusal | None:
+    """Why this request has too much of something, or its body not where it can be found."""
     if len(head.lines) > settings.max_fields:
-        return Refusal.HEAD_TOO_LARGE
-    if arrived > settings.max_head_bytes and len(head.target) + sum(map(len, head.lines)) > settings.max_head_bytes:
         return Refusal.HEAD_TOO_LARGE
     length = head.length
     if length is not None and (length > settings.max_body_bytes or length < 0):
@@ -89,19 +91,14 @@ def _target(head: RequestHead) -> Refusal | None:
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None:
             return Refusal.BAD_TARGET
+        if head.hosts and not _HOST.fullmatch(head.host):
+            return Refusal.BAD_HOST  # it does not count, but others would read it
         head.host, head.hosts = absolute[1], 1
         target = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
         head.target = target
-    return Refusal.BAD_PATH if bad_path(target.partition(b"?")[0]) else None
-
-
-def bad_path(path: bytes) -> bool:
-    """Whether servers disagree on what `path` means: dot segments, a raw backslash, encoded separators, malformed codes."""
-    if b"/." in path and _DOT_SEGMENT.search(path):
-        return True
-    if b"\\" in path:
-        return True
-    return b"%" in path and bool(_PERCENT.search(path) or _ENCODED.search(path))
+    path = target.partition(b"?")[0]
+    head.encoded = disputed_codes(path)
+    return Refusal.BAD_PATH if bad_path(path) else None
 
 
 def _host(head: RequestHead) -> Refusal | None:

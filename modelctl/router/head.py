@@ -13,6 +13,22 @@ PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b""})
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"x-request-id", b"traceparent", b"via"})
 
 
+# What a head without some of its lines has in common with the whole one.
+_CARRIED: tuple[str, ...] = (
+    "method",
+    "target",
+    "version",
+    "host",
+    "hosts",
+    "connection",
+    "codings",
+    "length",
+    "expects",
+    "upgrade",
+)
+_CARRIED += ("request_id", "traceparent", "type", "encoding", "forwarded", "hops", "last", "encoded", "keyed")
+
+
 class RequestHead:
     """What a client's head says. `lines` are the field lines to forward; the rest is what the router acts on.
 
@@ -38,6 +54,8 @@ class RequestHead:
     forwarded: list[bytes] | None = None
     hops = 0
     last = False
+    encoded = 0  # the codes in the path that a route must allow, as bits
+    taken: list[bytes] | None = None  # the lines that showed an API key, with its name in its place
     raw = b""  # its bytes as they came, when it is remembered
     start = b""  # what is forwarded of it, up to the fields that the router adds, to an endpoint that takes the target as it is
 
@@ -65,12 +83,22 @@ class RequestHead:
         """The request line and the client's fields as they are forwarded."""
         return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b" % (self.method, target, host, framing, b"".join(self.lines))
 
+    def without(self, gone: list[bytes], taken: list[bytes]) -> "RequestHead":
+        """The same head without the lines `gone`; `taken` is what the router knows of them."""
+        made = RequestHead()
+        for name in _CARRIED:
+            setattr(made, name, getattr(self, name))
+        made.lines = [line for line in self.lines if line not in gone]
+        made.taken = taken
+        made.start = made.started(made.target, made.host, framing=made.framing)
+        return made
+
     def unit(self, name: bytes) -> bytes:
         """The value of the field `name` (lower case), or b"": the first line that has it counts."""
         if name == b"x-request-id":
             return self.request_id
         width = len(name)
-        for line in self.lines:
+        for line in self.lines if self.taken is None else self.lines + self.taken:
             if line[width : width + 1] == b":" and line[:width].lower() == name:
                 return line[width + 2 : -2]
         return b""
@@ -79,17 +107,22 @@ class RequestHead:
 RequestRule = Callable[[RequestHead, bytes, bytes], None]
 
 
+# llhttp leaves the white space behind a value on it. Other control bytes it has refused, so strip() takes no more than that.
 def _host(head: RequestHead, name: bytes, value: bytes) -> None:
-    head.host = value
+    head.host = value.rstrip()
     head.hosts += 1
 
 
 def _connection(head: RequestHead, name: bytes, value: bytes) -> None:
     tokens = [token.strip().lower() for token in value.split(b",")]
-    head.connection = (head.connection or []) + tokens
+    if head.connection is None:
+        head.connection = tokens
+    else:
+        head.connection += tokens
 
 
 def _length(head: RequestHead, name: bytes, value: bytes) -> None:
+    value = value.rstrip()
     head.length = int(value) if value.isdigit() and len(value) <= 18 else -1
 
 
@@ -98,7 +131,7 @@ def _coding(head: RequestHead, name: bytes, value: bytes) -> None:
 
 
 def _expect(head: RequestHead, name: bytes, value: bytes) -> None:
-    head.expects = head.expects or value.lower() == b"100-continue"
+    head.expects = head.expects or value.rstrip().lower() == b"100-continue"
 
 
 def _upgrade(head: RequestHead, name: bytes, value: bytes) -> None:
@@ -106,11 +139,13 @@ def _upgrade(head: RequestHead, name: bytes, value: bytes) -> None:
 
 
 def _request_id(head: RequestHead, name: bytes, value: bytes) -> None:
+    value = value.rstrip()
     if not head.request_id and valid_request_id(value):
         head.request_id = value
 
 
 def _traceparent(head: RequestHead, name: bytes, value: bytes) -> None:
+    value = value.rstrip()
     if not head.traceparent and valid_traceparent(value):
         head.traceparent = value
 
@@ -136,7 +171,9 @@ def _via(head: RequestHead, name: bytes, value: bytes) -> None:
 
 
 def _forwarded(head: RequestHead, name: bytes, value: bytes) -> None:
-    head.forwarded = (head.forwarded or []) + [name + b": " + value + b"\r\n"]
+    if head.forwarded is None:
+        head.forwarded = []
+    head.forwarded.append(name + b": " + value + b"\r\n")
 
 
 def _drop(head: RequestHead, name: bytes, value: bytes) -> None:

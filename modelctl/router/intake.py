@@ -12,6 +12,7 @@ import httptools
 from modelctl.router.exchange import Client, Exchange
 from modelctl.router.guard import check_head, check_limits
 from modelctl.router.head import REQUEST_RULES, RequestHead
+from modelctl.router.rawbytes import RawRead
 from modelctl.router.refusal import Refusal
 from modelctl.settings import Settings
 
@@ -68,7 +69,6 @@ class Intake:
     _last: RequestHead | None = None
     _head_bytes = 0  # of the head that is arriving, in earlier reads
     _before_head = 0
-    _data = b""  # this read
     _fresh = False  # this read begins with a head
     _left = 0  # bytes of a body that passes by the parser
 
@@ -77,6 +77,9 @@ class Intake:
         self._settings = settings
         self._known = known
         self._head = RequestHead()
+        self._raw = RawRead()
+        self.on_chunk_header = self._raw.on_chunk_header
+        self.on_chunk_complete = self._raw.on_chunk_complete
         self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -127,8 +130,9 @@ class Intake:
 
     def _parse(self, data: bytes) -> None:
         in_head = self.in_head
-        self._data = data
+        incoming = self.incoming
         try:
+            self._raw.take(data, between=not in_head and (incoming is None or incoming.complete))
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             # The request asked to change protocols and has no body: it is answered as plain HTTP, and what follows is the next one.
@@ -140,16 +144,21 @@ class Intake:
         except httptools.HttpParserError:
             self._on_bad_bytes()
         self._fresh = False
-        self._data = b""
         if self.in_head:
             self._on_partial_head(data, began=not in_head)
         incoming = self.incoming
+        if self._raw.chunk >= 0 and incoming is not None and not incoming.done:
+            refusal = self._raw.check_chunk(incoming.size, self._settings.max_body_bytes)
+            if refusal is not None:
+                self._spoil(incoming, refusal)
+        self._raw.data = b""
         if incoming is not None and not incoming.complete and incoming.head.length is not None:
             self._left = max(0, incoming.head.length - incoming.size)
 
     def _on_partial_head(self, data: bytes, *, began: bool) -> None:
         """A head that goes on has a limit; one of HTTP/0.9, whose first line names no version, has no more lines."""
         self._head_bytes += len(data)
+        self._raw.keep(began=began)
         if began:
             self._before_head = len(data)  # the read it began in may hold the end of the message before it
         if self._head_bytes - self._before_head > self._settings.max_head_bytes:
@@ -167,10 +176,15 @@ class Intake:
         self._parser = httptools.HttpRequestParser(self)
         if incoming is None or incoming.complete or self.in_head:
             self._refuse_incoming(Refusal.BAD_REQUEST)
-        elif incoming.begun:
-            self._connection.on_spoiled(incoming, Refusal.BAD_REQUEST)
         else:
-            incoming.refusal = Refusal.BAD_REQUEST
+            self._spoil(incoming, Refusal.BAD_REQUEST)
+
+    def _spoil(self, incoming: Exchange, refusal: Refusal) -> None:
+        """The body is not what it should be."""
+        if incoming.begun:
+            self._connection.on_spoiled(incoming, refusal)
+        else:
+            incoming.refusal = refusal
 
     def _refuse_incoming(self, refusal: Refusal) -> None:
         """What is arriving has no usable head: its refusal takes its place behind the requests before it."""
@@ -208,14 +222,15 @@ class Intake:
         head.method = parser.get_method()
         head.version = parser.get_http_version()
         self.in_head = False
-        refusal = check_head(head) or check_limits(head, self._settings, arrived=self._head_bytes + len(self._data))
+        settings = self._settings
+        refusal = self._raw.check_head(head, settings.max_head_bytes) or check_head(head) or check_limits(head, settings)
         head.finish()
         exchange = self.incoming = Exchange(self._connection, head)
         exchange.refusal = refusal
         if self._fresh:
             self._fresh = False
             if refusal is None:
-                self._known.remember(head, self._data)
+                self._known.remember(head, self._raw.data)
         self._connection.on_head(exchange)
 
     def on_body(self, data: bytes) -> None:
@@ -224,11 +239,11 @@ class Intake:
             return
         incoming.on_body(data)
         self._connection.expect(self._settings.body_timeout)
-        if incoming.size > self._settings.max_body_bytes and not incoming.done:
-            if incoming.begun:
-                self._connection.on_spoiled(incoming, Refusal.BODY_TOO_LARGE)
-            else:
-                incoming.refusal = Refusal.BODY_TOO_LARGE
+        if self._raw.chunk >= 0:
+            self._raw.chunk += len(data)
+        size = incoming.size
+        if (size > incoming.body_limit or size > self._settings.max_body_bytes) and not incoming.done:
+            self._spoil(incoming, Refusal.BODY_TOO_LARGE)
 
     def on_message_complete(self) -> None:
         if self.incoming is not None:

@@ -3,6 +3,9 @@
 What a stranger says about it is dropped, what a trusted proxy says is kept.
 """
 
+from collections.abc import Callable
+
+from modelctl.router.address import believed, one_client
 from modelctl.router.head import RequestHead
 
 _SINGLE = frozenset({b"x-forwarded-proto", b"x-forwarded-host"})
@@ -15,12 +18,22 @@ class Origin:
         shown = f'"[{peer}]"' if ":" in peer else peer or "unknown"
         scheme = "https" if secure else "http"
         listed = f"x-forwarded-for: {peer}\r\n" if peer else ""
+        self._peer = peer
+        self._client = ""
         self._trusted = trusted
         self._own = (
             f"{listed}x-forwarded-proto: {scheme}\r\nforwarded: for={shown};proto={scheme}\r\nvia: 1.1 modelctl\r\n"
         ).encode()
         self._host = b"\0"  # no request has this one
         self._lines = b""
+
+    def client(self, head: RequestHead, trusts: Callable[[str], bool]) -> str:
+        """Who asks, as far as it can be believed: what shares one ration."""
+        if self._trusted and head.forwarded:
+            return one_client(believed(self._peer, head.forwarded, trusts=trusts))
+        if not self._client:
+            self._client = one_client(self._peer)
+        return self._client
 
     def lines(self, head: RequestHead) -> bytes:
         """The field lines to add. The same ones again and again while the client asks for one host."""

@@ -40,6 +40,9 @@ class Refusal(Enum):
     BODY_TOO_LARGE = Own("body-too-large", 413, True, "The request body is larger than this router accepts.")
     HEAD_TOO_LARGE = Own("head-too-large", 431, True, "The request line and fields are larger than this router accepts.")
     SLOW_HEAD = Own("request-timeout", 408, True, "The request did not arrive in time.")
+    KEY_REQUIRED = Own("key-required", 401, False, "This route needs an API key: `Authorization: Bearer KEY` or `X-Api-Key: KEY`.")
+    DENIED = Own("denied", 403, False, "This path is closed to clients.")
+    RATE_LIMITED = Own("rate-limited", 429, False, "This client has used up its ration. Try again after the time in Retry-After.")
     LOOP = Own("loop", 508, False, "The request has passed this kind of router too often: a backend points back at a router.")
 
     @property
@@ -79,13 +82,20 @@ def _render(refusal: Refusal, *, close: bool, body_allowed: bool) -> tuple[bytes
     ]
     if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
         lines.append("retry-after: 1")
+    if refusal.status == HTTPStatus.UNAUTHORIZED:  # RFC 9110 11.6.1: always
+        lines.append('www-authenticate: Bearer realm="modelctl"')
     if close:
         lines.append("connection: close")
     return "\r\n".join(lines).encode() + b"\r\n", body if body_allowed else b""
 
 
-def refusal_answer(refusal: Refusal, *, close: bool, head_only: bool, request_id: bytes) -> bytes:
-    """The whole response. `head_only` leaves the body away, as for HEAD (RFC 9110 9.3.2)."""
+def refusal_answer(refusal: Refusal, *, close: bool, head_only: bool, request_id: bytes, notes: bytes = b"") -> bytes:
+    """The whole response. `head_only` leaves the body away, as for HEAD (RFC 9110 9.3.2); `notes` are more field lines.
+
+    A 503 has none: its Retry-After may be earlier than the time in a RateLimit field, and the two must not contradict each other.
+    """
     head, body = _render(refusal, close=close, body_allowed=not head_only)
     identity = b"x-request-id: " + request_id + b"\r\n" if request_id else b""
-    return head + identity + b"\r\n" + body
+    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        notes = b""
+    return head + notes + identity + b"\r\n" + body

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from modelctl.endpoint import Endpoint
 from modelctl.evidence import Context
+from modelctl.router.admission import Gate, Gates
 from modelctl.router.breaker import RouteBreaker
 from modelctl.router.clock import Clock
 from modelctl.router.dial import Dialers
@@ -61,17 +62,20 @@ class Decision:
 
 
 class CompiledRoute:
-    """One address clients use. `cut` is how much of the target is not forwarded (the preview prefix)."""
+    """One address clients use. `cut` is how much of the target is not forwarded (the preview prefix); `gate` what is let in."""
 
-    __slots__ = ("_decisions", "_index", "capture", "cut", "name", "path", "path_length", "unit_field")
+    __slots__ = ("_decisions", "_index", "capture", "cut", "gate", "name", "path", "path_length", "unit_field")
 
-    def __init__(self, route: Route, index: Callable[[bytes], int], *, decisions: list[Decision], cut: int = 0) -> None:
+    def __init__(
+        self, route: Route, index: Callable[[bytes], int], *, decisions: list[Decision], gate: Gate | None, cut: int = 0
+    ) -> None:
         self.name = route.name
         self.capture = route.capture
         self.unit_field = parse_unit(route.unit).encode()
         self.path = b"" if route.path == "/" else route.path.encode()
         self.path_length = len(self.path)
         self.cut = cut
+        self.gate = gate
         self._index = index
         self._decisions = decisions
 
@@ -157,10 +161,14 @@ class Targets:
         target.retire()
         self._retired.append(target)
 
+    def every(self) -> tuple[Target, ...]:
+        """Each Target, retired ones that are still busy included."""
+        return (*self._answering.values(), *self._shown.values(), *self._retired)
+
     @property
     def busy(self) -> bool:
         """Whether anything is in flight or waits, copies included."""
-        return any(target.busy for target in (*self._answering.values(), *self._shown.values(), *self._retired))
+        return any(target.busy for target in self.every())
 
     def sweep(self, now: float) -> None:
         """Once per tick. Retired ones too: what is in flight on them still has its deadline."""
@@ -168,7 +176,7 @@ class Targets:
             for target in [target for target in self._retired if not target.busy]:
                 self._retired.remove(target)
                 self._gone = self._gone.plus(target)
-        for target in (*self._answering.values(), *self._shown.values(), *self._retired):
+        for target in self.every():
             target.sweep(now)
         self._dialers.sweep(now)
 
@@ -194,10 +202,11 @@ class Retried(NamedTuple):
 class CompiledTable:
     """`version` and every route by host and path prefix. Longest prefix wins; a route's host wins over none."""
 
-    __slots__ = ("_any_host", "_found", "_hosts", "legs", "version")
+    __slots__ = ("_any_host", "_found", "_gates", "_hosts", "legs", "version")
 
-    def __init__(self, table: RoutingTable, targets: Targets) -> None:
+    def __init__(self, table: RoutingTable, targets: Targets, *, gates: Gates | None = None) -> None:
         self.version = table.version
+        self._gates = gates or Gates()
         self.legs: list[Leg] = []
         self._found: dict[tuple[bytes, bytes], CompiledRoute] = {}
         self._any_host: dict[bytes, CompiledRoute] = {}
@@ -207,14 +216,19 @@ class CompiledTable:
             place = self._hosts.setdefault(route.host.encode(), {}) if route.host else self._any_host
             self._add(route, place, compiler=_Compiler(route, table.version, backends=backends, targets=targets))
         targets.keep(table)
+        self._gates.keep(table)
 
     def _add(self, route: Route, place: dict[bytes, CompiledRoute], *, compiler: "_Compiler") -> None:
         split = Split(route)
-        compiled = CompiledRoute(route, split.index, decisions=[compiler.decision(it) for it in split.assignments])
+        gates = self._gates
+        decisions = [compiler.decision(it) for it in split.assignments]
+        compiled = CompiledRoute(route, split.index, decisions=decisions, gate=gates.gate(route))
         place[compiled.path] = compiled
         if route.preview:
             address = PREVIEW_PREFIX + route.name.encode()
-            self._any_host[address] = CompiledRoute(route, _always_first, decisions=[compiler.preview()], cut=len(address))
+            gate = gates.preview_gate(route, len(address))
+            decisions = [compiler.preview()]
+            self._any_host[address] = CompiledRoute(route, _always_first, decisions=decisions, gate=gate, cut=len(address))
         self.legs += compiler.legs.values()
 
     def match(self, host: bytes, target: bytes) -> CompiledRoute | None:

@@ -33,6 +33,10 @@ def limit_reading(transport: asyncio.Transport) -> bool:
     return secure
 
 
+class _VersionError(Exception):
+    """Ends the parsing of an answer that is of another protocol or version: llhttp reads RTSP, ICE, HTTP/0.9 and 2.0 as well."""
+
+
 class _HeadTooLargeError(Exception):
     """Ends the parsing of an answer whose head is over the limit."""
 
@@ -303,8 +307,10 @@ class Upstream:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._break(evidence.TRUNCATED if self.head_complete else evidence.INVALID)
-            return
+            if not self.complete:
+                self._break(evidence.TRUNCATED if self.head_complete else evidence.INVALID)
+                return
+            self._unasked = True  # the answer is whole: what is wrong came behind it
         answer = self.answer
         if not self.head_complete:
             if len(self._raw) > MAX_HEAD:
@@ -330,6 +336,8 @@ class Upstream:
         status = self._parser.get_status_code()
         if self._raw[0] in _LINE_ENDS:  # llhttp skips blank lines before an answer
             self._raw = self._raw.lstrip(_LINE_ENDS)
+        if self._raw[:7] != b"HTTP/1.":
+            raise _VersionError
         end = self._raw.find(b"\r\n\r\n")
         if end > MAX_HEAD:
             raise _HeadTooLargeError

@@ -5,11 +5,13 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from time import time_ns
 from typing import cast
 
 from modelctl.endpoint import SOCKETS, reach_of
+from modelctl.router.admission import Gates
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import TICK, Clock
 from modelctl.router.dial import LOOK_SECONDS, Dialers
@@ -51,10 +53,12 @@ class Worker:
         self._look_due = 0.0
         self.load = Load(settings.max_memory_bytes, settings.max_inflight)
         self._gauge = Gauge(self.load, clock.now, report=report)
-        self._targets = Targets(clock, report, dialers=Dialers(reach_of(settings.backend_networks), report=report))
+        self.targets = Targets(clock, report, dialers=Dialers(reach_of(settings.backend_networks), report=report))
+        self._gates = Gates()
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies if network != SOCKETS]
         self._trusts_sockets = SOCKETS in settings.trusted_proxies
+        self._in_networks = lru_cache(4_096)(lambda peer: any(ip_address(peer) in network for network in self._networks))
         self._draining = False
 
     # -- what connections ask
@@ -75,7 +79,7 @@ class Worker:
         """Whether this address may say on whose behalf it asks. Without one it is on a Unix socket."""
         if not peer:
             return self._trusts_sockets
-        return bool(self._networks) and any(ip_address(peer) in network for network in self._networks)
+        return bool(self._networks) and self._in_networks(peer)
 
     def count_refusal(self, refusal: Refusal) -> None:
         """One more answer of the router's own."""
@@ -83,7 +87,7 @@ class Worker:
 
     def retried(self) -> Retried:
         """The retries so far."""
-        return self._targets.retried()
+        return self.targets.retried()
 
     # -- the table
 
@@ -97,7 +101,7 @@ class Worker:
 
     def apply(self, table: RoutingTable) -> None:
         """Part of Applier: one reference changes; requests in flight finish on what they started with."""
-        compiled = CompiledTable(table, self._targets)
+        compiled = CompiledTable(table, self.targets, gates=self._gates)
         self.applied()
         self.table = compiled
         self._applied_at = time_ns() // 1000
@@ -109,7 +113,7 @@ class Worker:
         now = self.clock.now = asyncio.get_running_loop().time()
         for connection in [c for c in self._connections if c.deadline and c.deadline < now]:
             connection.expired()
-        self._targets.sweep(now)
+        self.targets.sweep(now)
         if self._credentials is not None and now >= self._look_due:
             self._look_due = now + LOOK_SECONDS
             self._credentials.refresh()
@@ -172,5 +176,5 @@ class Worker:
             connection.cut()
         # Copies have no client who waits, so a candidate that hangs cannot hold the process for long.
         deadline = self.clock.now + min(SHADOW_DRAIN, self.settings.drain_timeout)
-        while self._targets.busy and self.clock.now < deadline:
+        while self.targets.busy and self.clock.now < deadline:
             await asyncio.sleep(TICK / 4)

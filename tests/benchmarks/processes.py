@@ -1,14 +1,79 @@
-"""What a tree of processes has used: CPU seconds by process and resident memory, from /proc."""
+"""Processes of the benchmark: started and ended, and what a tree of them has used, from /proc and the CPU clocks of Linux."""
 
 import os
+import random
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+ROOT = Path(__file__).parent.parent.parent
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_PATIENCE = 30.0
+_PORTS = (10_000, 30_000)
 
 
-def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+class EndedError(Exception):
+    """A process ended that should have gone on."""
+
+
+def free_port() -> int:
+    """A port nobody listens on now, below those the system gives to outgoing connections: nobody takes it by chance meanwhile."""
+    while True:
+        port = random.randrange(*_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Until something accepts at `port`. Raises TimeoutError after 30 seconds, or when `process` has ended."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and (process is None or process.poll() is None):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing listens at port {port}")
+
+
+@contextmanager
+def running(command: list[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """The pid of a started command that answers at `port`. Killed with all it started: what it still has to do is not measured.
+
+    Raises EndedError when it ended before, with its last words.
+    """
+    with tempfile.TemporaryFile() as words:
+        environment = {**os.environ, **(environment or {})}
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True, stdout=words, stderr=words)
+        try:
+            wait_for(port, process)
+            yield process.pid
+        except Exception as error:
+            if process.poll() is None:
+                raise
+            words.seek(0)
+            said = words.read()[-2_000:].decode(errors="replace")
+            raise EndedError(f"{' '.join(command)} ended with {process.returncode}: {said}") from error
+        finally:
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    tree = descendants(process.pid) if process.poll() is None else []
+    for member in tree:  # the root first: it must not start anything again
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what a root that ended before has left behind
+    process.wait()
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def descendants(pid: int) -> list[int]:
@@ -16,10 +81,8 @@ def descendants(pid: int) -> list[int]:
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
-                parents.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
-            except OSError:
-                continue
+            with suppress(OSError):
+                parents.setdefault(_parent(int(entry.name)), []).append(int(entry.name))
     found, todo = [], [pid]
     while todo:
         current = todo.pop()
@@ -29,26 +92,32 @@ def descendants(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> dict[int, float]:
-    """User and system seconds of each process of the tree."""
+    """User and system seconds of each process of the tree, to the nanosecond. The clock's number is clock_getcpuclockid(3)'s."""
     used = {}
     for member in descendants(pid):
-        try:
-            fields = _stat(member)
-        except OSError:
-            continue
-        used[member] = (int(fields[11]) + int(fields[12])) / _TICKS
+        with suppress(OSError):
+            used[member] = time.clock_gettime((~member << 3) | 2)
     return used
 
 
-def resident_mib(pid: int) -> float:
-    """Resident memory of the tree."""
-    pages = 0
+def spent(before: Mapping[int, float], after: Mapping[int, float]) -> dict[str, float]:
+    """CPU seconds between two looks, by part of the program."""
+    parts: dict[str, float] = {}
+    for member, seconds in after.items():
+        name = part(member)
+        parts[name] = parts.get(name, 0.0) + seconds - before.get(member, 0.0)
+    return parts
+
+
+def resident_mib(pid: int) -> dict[str, float]:
+    """Resident memory of the tree, by part of the program."""
+    parts: dict[str, float] = {}
     for member in descendants(pid):
-        try:
-            pages += int(Path(f"/proc/{member}/statm").read_text().split()[1])
-        except OSError:
-            continue
-    return pages * _PAGE / 2**20
+        with suppress(OSError):
+            pages = int(Path(f"/proc/{member}/statm").read_text().split()[1])
+            name = part(member)
+            parts[name] = parts.get(name, 0.0) + pages * _PAGE / 2**20
+    return parts
 
 
 def part(pid: int) -> str:

@@ -66,6 +66,37 @@ def test_one_other_byte_makes_another_head(router: RouterProcess, old: ModelServ
     assert reply.status == (200 if b"1.0" in change else 400)
 
 
+def test_a_head_without_some_of_its_lines_is_otherwise_the_same() -> None:
+    head = RequestHead()
+    names = [
+        name for name in dir(head) if name[0] != "_" and not callable(getattr(head, name)) and name not in ("framing", "lines")
+    ]
+    given = {
+        "hosts": 1,
+        "hops": 2,
+        "encoded": 3,
+        "length": 4,
+        "expects": True,
+        "upgrade": True,
+        "last": True,
+        "keyed": True,
+        "version": "1.0",
+    }
+    lists: dict[str, object] = {"connection": [b"close"], "codings": [b"chunked"], "forwarded": [b"x-forwarded-for: a\r\n"]}
+    values: dict[str, object] = {name: name.encode() for name in names} | given | lists
+    for name in names:
+        if name != "taken":
+            setattr(head, name, values[name])
+    head.lines = [b"a: 1\r\n", b"b: 2\r\n", b"a: 3\r\n"]
+    left = head.without([b"a: 1\r\n"], [b"a: who\r\n"])
+    assert (left.lines, left.taken, left.raw) == ([b"b: 2\r\n", b"a: 3\r\n"], [b"a: who\r\n"], b"")
+    assert left.start == b"method target HTTP/1.1\r\nhost: host\r\ntransfer-encoding: chunked\r\nb: 2\r\na: 3\r\n"
+    assert {name: getattr(left, name) for name in names} == values | {"taken": left.taken, "raw": b"", "start": left.start}
+    assert left.unit(b"a") == b"3"
+    assert left.without([b"a: 3\r\n"], [b"a: who\r\n"]).unit(b"a") == b"who"
+    assert len(head.lines) == 3
+
+
 def test_bytes_behind_a_long_body_are_the_next_request(router: RouterProcess, old: ModelServer) -> None:
     body = b"a" * 300_000
     with router.client() as client:
