@@ -30,6 +30,10 @@ MODULES = [
         "paths",
         "rate",
         "admission",
+        "outgoing",
+        "events",
+        "interim",
+        "trailers",
         "guard",
         "balance",
         "ejection",
@@ -51,6 +55,7 @@ MODULES = [
         "shadow",
         "repeat",
         "exchange",
+        "tunnel",
         "client",
     )
 ]

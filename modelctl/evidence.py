@@ -54,6 +54,7 @@ SENT = "sent"  # it was
 TOO_LARGE = "too-large"  # its body is larger than the route's `shadow_bytes`
 INFLIGHT = "inflight"  # the arm's limit of shown requests in flight and waiting was reached
 ABORTED = "aborted"  # the request never became complete
+UPGRADE = "upgrade"  # it asked for another protocol: a copy of it would open a second conversation
 SHED = "shed"  # the router was short of memory or time: copies go first
 
 

@@ -106,7 +106,7 @@ def predictions(
     route: Route = "",
     *,
     arm: Annotated[str, typer.Option(help="Only answers of this backend.")] = "",
-    outcome: Annotated[str, typer.Option(help="Only ok, client_error, backend_error, timeout or cancelled.")] = "",
+    outcome: Annotated[str, typer.Option(help="Only ok, client_error, backend_error, timeout, cancelled or switched.")] = "",
     limit: Limit = 20,
 ) -> None:
     """Show recorded predictions, the latest first."""

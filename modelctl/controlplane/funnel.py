@@ -11,6 +11,7 @@ _WHY = {
     "inflight": "the candidate's limit of shown requests in flight was reached (max_inflight)",
     "aborted": "the request never became complete",
     "shed": "the router was short of memory or time, and copies go first",
+    "upgrade": "the request asked to switch protocols: only one server can answer that",
 }
 
 

@@ -2,6 +2,7 @@
 
 The first row that fits decides. What servers do is in the notes: none of them keeps to its own documents in every case.
 
+    status 101                               switched        a tunnel, however it ended: it holds no prediction
     failure of the exchange
       timeout                                timeout
       client-gone                            cancelled       the client left: says nothing about the backend
@@ -15,7 +16,7 @@ The first row that fits decides. What servers do is in the notes: none of them k
       5xx                                    backend_error   503 is TorchServe's answer to an exception inside the model
       304                                    ok
       other 3xx                              backend_error   the prediction is somewhere else, so there is none
-      below 200                              backend_error   no final response
+      others below 200                       backend_error   no final response
     body of a 2xx
       a JSON object whose first member is
       "error", with something in it          backend_error   Triton's generate
@@ -37,13 +38,14 @@ from modelctl.kinds.answer_body import beginning
 
 
 class Outcome(StrEnum):
-    """`backend_error` and `timeout` are failures of the backend. `cancelled` counts in no metric."""
+    """`backend_error` and `timeout` are failures of the backend. `cancelled` and `switched` count in no metric."""
 
     OK = "ok"
     CLIENT_ERROR = "client_error"
     BACKEND_ERROR = "backend_error"
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
+    SWITCHED = "switched"
 
 
 _FAILURES: Mapping[str, Outcome] = {evidence.TIMEOUT: Outcome.TIMEOUT, evidence.CLIENT_GONE: Outcome.CANCELLED}
@@ -53,6 +55,7 @@ _STATUSES: Mapping[int, Outcome] = {
     429: Outcome.BACKEND_ERROR,
     504: Outcome.TIMEOUT,
 }
+_SWITCHING = 101
 _BEGINNING = 4096
 _MLFLOW_MODEL_EXCEPTION = b"unexpected error while evaluating the model"
 _ERROR = rb'\{\s*"error"\s*:\s*(?:"[^"]|true\b|\{\s*[^\s}]|\[\s*[^\s\]])'
@@ -63,6 +66,8 @@ _STREAM = (b"data:", b"event:", b"id:", b":")
 
 def judged(answer: Answer) -> Outcome:
     """The outcome of one answer by the table above: the same for every kind that answers with one JSON document."""
+    if answer.status == _SWITCHING:
+        return Outcome.SWITCHED
     if answer.failure:
         return _FAILURES.get(answer.failure, Outcome.BACKEND_ERROR)
     status = answer.status

@@ -21,7 +21,7 @@ The rows of `rollup`, by metric; `key` is "" and unnamed sums are 0 unless said:
       units         the shares were kept: it is the answer that is not its own
       funnel        key: fallback
 
-Previews, and requests whose client left, are in none of them.
+Previews, tunnels, and requests whose client left, are in none of them.
 """
 
 import math

@@ -16,6 +16,7 @@ NUMBER_TOLERANCE = 1e-9
 
 # Answers that nobody's share led to: a client chose the arm, or the arm that was drawn was not asked.
 _APART = frozenset({Reason.PREVIEW, Reason.FALLBACK})
+_NOTHING_SAID = frozenset({Outcome.CANCELLED, Outcome.SWITCHED})
 
 Row = dict[str, object]
 _json = msgspec.json.Encoder().encode
@@ -79,11 +80,11 @@ def judge(answer: Answer, backend: Backend | None) -> Judged:
 
 
 def counts(reading: Reading) -> bool:
-    """Whether a reading says anything about the arms: previews, fallbacks, and requests whose client left, do not."""
+    """Whether a reading says anything about the arms: previews, fallbacks, tunnels, and requests whose client left, do not."""
     if isinstance(reading, ServedReading):
-        return reading.served.context.reason not in _APART and reading.answer.outcome is not Outcome.CANCELLED
-    outcomes = (reading.baseline.outcome, reading.candidate.outcome)
-    return reading.compared.served.context.reason not in _APART and Outcome.CANCELLED not in outcomes
+        return reading.served.context.reason not in _APART and reading.answer.outcome not in _NOTHING_SAID
+    outcomes = {reading.baseline.outcome, reading.candidate.outcome}
+    return reading.compared.served.context.reason not in _APART and not outcomes & _NOTHING_SAID
 
 
 def compare(baseline: Judged, candidate: Judged) -> Agreement:

@@ -24,6 +24,14 @@ def parsed(text: str) -> IPv4Address | IPv6Address | None:
     return mapped or address
 
 
+def plain_address(peer: str) -> str:
+    """An IPv6 address as others know it: without the zone, which means something on this machine only, and IPv4 where it stands for
+    that (RFC 4291 2.5.5.2).
+    """
+    address = IPv6Address(peer.partition("%")[0])
+    return str(address.ipv4_mapped or address)
+
+
 @lru_cache(4_096)
 def one_client(address: str) -> str:
     """The part of `address` that is one client: all of IPv4, the first 64 bits of IPv6 (who has one of those has them all)."""

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Final
 
+from modelctl.router.events import is_event_stream
 from modelctl.router.head import PLAIN_CONNECTION, without_named
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -14,6 +15,7 @@ def status_line(status: int) -> bytes:
 
 
 BODYLESS = (204, 304)
+PLAIN_CODINGS = (b"", b"identity")
 
 # What the router does with a field of an answer. What has the KEEP bit is forwarded.
 KEEP: Final = 1
@@ -23,6 +25,7 @@ CODING: Final = 4
 CONNECTION: Final = 6
 TYPE: Final = 3
 ENCODING: Final = 5
+EVENTS: Final = 7  # the type of a stream of events
 
 # The router's own fields are dropped too: only the router may say which arm answered.
 _ANSWER_USES = {
@@ -67,7 +70,11 @@ def answer_field(line: bytes) -> AnswerField:
     if known is not None:
         return known
     name, _, value = line.partition(b":")
-    field = AnswerField(_ANSWER_USES.get(name.lower(), KEEP), value.strip(b" \t"))
+    value = value.strip(b" \t")
+    use = _ANSWER_USES.get(name.lower(), KEEP)
+    if use == TYPE and is_event_stream(value):
+        use = EVENTS
+    field = AnswerField(use, value)
     if len(line) <= _MAX_REMEMBERED:
         if len(_answer_fields) >= _MAX_ANSWER_FIELDS:
             _answer_fields.clear()
@@ -79,14 +86,23 @@ class UnknownCodingError(Exception):
     """An answer in a transfer coding other than chunked: without it, the body would not be what it says (RFC 9112 6.1)."""
 
 
+class VersionError(Exception):
+    """Ends the parsing of an answer that is of another protocol or version: llhttp reads RTSP, ICE, HTTP/0.9 and 2.0 as well."""
+
+
+class HeadTooLargeError(Exception):
+    """Ends the parsing of an answer whose head is over the limit."""
+
+
 class AnswerHead:
     """What the head of an answer says. `start` is what is forwarded of it, up to the fields that the router adds.
 
     `length` is the value of Content-Length as it came, or b"", `size` its number or -1. `last` says that no further answer will
-    come on this connection. It does not change once read, so answers with the same bytes for a head may share one.
+    come on this connection, `events` that the body is a stream of events. It does not change once read, so answers with the same
+    bytes for a head may share one.
     """
 
-    __slots__ = ("coding", "connection", "encoding", "last", "length", "lines", "raw", "size", "start", "status", "type")
+    __slots__ = ("coding", "connection", "encoding", "events", "last", "length", "lines", "raw", "size", "start", "status", "type")
 
     def __init__(self, status: int, fields: list[bytes], *, last: bool) -> None:
         """`fields` are lines without CR LF, the status line first. llhttp has checked them: one field a line, no folding."""
@@ -95,6 +111,7 @@ class AnswerHead:
         self.raw = b""
         self.lines: list[bytes] = []
         self.length = self.coding = self.connection = self.type = self.encoding = b""
+        self.events = False
         self._read(fields)
         self.size = int(self.length) if self.length else -1
         self.start = self._started()
@@ -111,6 +128,9 @@ class AnswerHead:
                 self.length = field.value
             elif use == TYPE:
                 self.type = field.value
+            elif use == EVENTS:
+                self.type = field.value
+                self.events = True
             elif use == ENCODING:
                 self.encoding = field.value
             elif use == CONNECTION:
@@ -124,7 +144,7 @@ class AnswerHead:
         lines = self.lines
         if self.connection and self.connection not in PLAIN_CONNECTION:
             lines = without_named(lines, [token.strip() for token in self.connection.lower().split(b",")])
-        ends = b"content-length: %b\r\n" % self.length if self.length and self.status != 204 else b""
+        ends = b"content-length: %b\r\n" % self.length if self.length and self.status not in (101, 204) else b""
         return b"".join((status_line(self.status), *(line + b"\r\n" for line in lines), ends))
 
     @property

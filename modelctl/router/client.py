@@ -10,15 +10,18 @@ import struct
 from collections import deque
 from typing import cast
 
+from modelctl.router.address import plain_address
 from modelctl.router.admission import Gate
 from modelctl.router.exchange import Exchange
 from modelctl.router.head import RequestHead
-from modelctl.router.hold import QUEUE, UPLOAD, Hold
+from modelctl.router.hold import QUEUE, UPLOAD, Hold, limit_reading
 from modelctl.router.intake import Intake
 from modelctl.router.origin import Origin
+from modelctl.router.outgoing import send
 from modelctl.router.process import Process
 from modelctl.router.refusal import Refusal, refusal_answer
-from modelctl.router.upstream import HIGH_WATER, limit_reading, send
+from modelctl.router.tunnel import EarlyBytes, Tunnel
+from modelctl.router.upstream import HIGH_WATER, Upstream
 
 _LINGER = 2.0
 _DRAIN_IDLE = 0.5  # seconds an idle client keeps its connection while the router drains
@@ -38,6 +41,7 @@ class ClientConnection:
     draining = False
     write_paused = False
     deadline = 0.0
+    _early: EarlyBytes | None = None
     _close_after = False
     _half_closed = False
     _closed = False
@@ -62,6 +66,7 @@ class ClientConnection:
         self._hold = Hold(self.transport)
         name = transport.get_extra_info("peername")
         peer = name[0] if isinstance(name, tuple) else ""
+        peer = plain_address(peer) if ":" in peer else peer
         self._secure = limit_reading(self.transport)
         self._origin = Origin(peer, trusted=self._worker.trusts(peer), secure=self._secure)
         self.deadline = self._clock.now + self._settings.idle_timeout
@@ -81,9 +86,10 @@ class ClientConnection:
 
     def eof_received(self) -> bool:
         """It may wait for its answers (RFC 9112 9.6) or have left: a short while decides; an answer that has begun finds out."""
-        incoming = self._intake.incoming
-        incomplete = incoming is not None and not incoming.complete
-        if self.active is None or incomplete or self._lingering or self._secure:  # TLS closes both ways at once
+        active, incoming = self.active, self._intake.incoming
+        if active is None or self._lingering or self._secure:  # TLS closes both ways at once
+            return False
+        if _ends_with_input(active) or (incoming is not None and _ends_with_input(incoming)):
             return False
         self._half_closed = True
         self.deadline = self._clock.now + _HALF_CLOSED
@@ -156,6 +162,9 @@ class ClientConnection:
     def data_received(self, data: bytes) -> None:
         if self._closed:
             return
+        if self._early is not None:
+            self._early.add(data)
+            return
         self._intake.feed(data)
         active = self.active
         if active is not None and active.begun:
@@ -211,6 +220,16 @@ class ClientConnection:
             return
         self.active = exchange
 
+    def on_upgrade(self, rest: bytes) -> None:
+        """Part of Receiver."""
+        self._early = EarlyBytes(self._hold, rest)
+
+    def _parse_on(self) -> None:
+        """The answer was plain HTTP: what came behind the request is the next one."""
+        early, self._early = self._early, None
+        if early is not None and (data := early.release()):
+            self.data_received(data)
+
     def on_spoiled(self, exchange: Exchange, refusal: Refusal) -> None:
         """Part of Receiver: the backend must not take the body for a whole one."""
         exchange.client_gone()
@@ -241,6 +260,13 @@ class ClientConnection:
     def close_after(self) -> None:
         """The answer that is being sent is the last on this connection."""
         self._close_after = True
+
+    def switch(self, exchange: Exchange, upstream: Upstream, *, head: bytes, rest: bytes) -> None:
+        """Part of Client: a tunnel takes over."""
+        tunnel = Tunnel(self._worker, exchange, client=self.transport, upstream=upstream)
+        self._worker.supersede(self, tunnel)
+        early = self._early.data if self._early is not None else b""
+        tunnel.start(head, up=early, down=rest, slow=(self.write_paused, bool(self._hold.why & UPLOAD)))
 
     def refuse(self, refusal: Refusal, exchange: Exchange) -> None:
         """The router's own answer to `exchange`."""
@@ -274,6 +300,8 @@ class ClientConnection:
                 intake.incoming = None
             self._hold.drop(UPLOAD)
             self.deadline = self._clock.now + (self._settings.header_timeout if intake.in_head else self._idle_timeout)
+            if self._early is not None:  # later: a thousand refusals in a row must not recurse
+                asyncio.get_running_loop().call_soon(self._parse_on)
 
     def _advance(self) -> None:
         """Begin queued requests until one has to wait for a backend. A loop: a thousand refusals in a row must not recurse."""
@@ -309,3 +337,9 @@ class ClientConnection:
         self.write_paused = False
         if self.active is not None and self.active.upstream is not None:
             self.active.upstream.unhold()
+
+
+def _ends_with_input(exchange: Exchange) -> bool:
+    """Whether a client that sends no more has left: it owes its body, hopes for another protocol, or listens to events."""
+    upstream = exchange.upstream
+    return not exchange.complete or exchange.switches or (upstream is not None and upstream.answer.events)

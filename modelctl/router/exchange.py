@@ -7,25 +7,18 @@ from modelctl import evidence
 from modelctl.evidence import Answer, Request, Served, encode
 from modelctl.router.answer_head import AnswerHead
 from modelctl.router.head import CHUNKED, RequestHead
-from modelctl.router.identity import uuid7
+from modelctl.router.identity import identity_lines, uuid7
+from modelctl.router.interim import SWITCHING, switching
+from modelctl.router.outgoing import LAST_CHUNK, chunked, last_chunk, prefix, send
 from modelctl.router.overload import Load
-from modelctl.router.refusal import Refusal
-from modelctl.router.repeat import Trial, drop_answer, first_trial, repeat
+from modelctl.router.refusal import FAILURES, Refusal
+from modelctl.router.repeat import Trial, drop_answer, first_trial, repeat, settle
 from modelctl.router.shadow import Evidence, ShadowCopy, unfit
 from modelctl.router.table import CompiledRoute, Decision, upstream_target
-from modelctl.router.upstream import HIGH_WATER, Owner, Upstream, send
+from modelctl.router.upstream import HIGH_WATER, Owner, Upstream
 
-_REFUSALS = {
-    evidence.CONNECT: Refusal.CONNECT,
-    evidence.TLS: Refusal.TLS,
-    evidence.RESET: Refusal.RESET,
-    evidence.INVALID: Refusal.INVALID,
-    evidence.TIMEOUT: Refusal.TIMEOUT,
-    evidence.OVERLOAD: Refusal.OVERLOAD,
-}
 _UNDECIDED = 1 << 40  # bytes kept until the route is known, which is before the next read
 _NO_LIMIT = 1 << 60
-_LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Client(Protocol):
@@ -55,6 +48,9 @@ class Client(Protocol):
 
     def on_exchange_done(self, exchange: "Exchange") -> None:
         """The answer is complete."""
+
+    def switch(self, exchange: "Exchange", upstream: Upstream, *, head: bytes, rest: bytes) -> None:
+        """Send the head of a 101, and `rest`; HTTP ends between them."""
 
     def pause_upload(self) -> None:
         """Stop reading the request until it can be passed on."""
@@ -91,10 +87,13 @@ class Exchange:
     begun = False
     done = False
     answered = False
+    switches = False  # it asked for another protocol, and may get it
+    trailers = False  # its client reads them
     _fields = b""  # of the request, the same for every arm that gets it
     _upload_size = 0
     _chunked_answer = False
     _first_byte = 0
+    _first_event = 0
     _answer_size = 0
     _kept_answer_size = 0
 
@@ -138,8 +137,7 @@ class Exchange:
     def _keep_up_to(self, limit: int) -> None:
         self.kept_limit = limit
         if self.kept_size > limit:
-            first = self.kept[0]
-            self.kept = [(first if len(first) >= limit else b"".join(self.kept))[:limit]]
+            self.kept = [prefix(self.kept, limit=limit)]
             self.kept_size = limit
 
     def on_connected(self, upstream: Upstream) -> None:
@@ -161,7 +159,8 @@ class Exchange:
         head = self.head
         owner = upstream.owner
         if not self._fields:
-            self._fields = b"%b%b" % (self.client.forwarding(head), self._identity())
+            identity = identity_lines(self.id, self.request_id, parent=head.traceparent)
+            self._fields = self.client.forwarding(head) + identity
         if owner.endpoint.path or owner.host or self.route.cut or not head.host or (extra and head.codings is not None):
             start = self._start_for(owner, copied=extra != b"")
         else:
@@ -174,13 +173,6 @@ class Exchange:
         target = upstream_target(self.route, endpoint, target=head.target)
         framing = b"content-length: %d\r\n" % self.size if copied and head.codings is not None else head.framing
         return head.started(target, owner.host or head.host or endpoint.authority.encode(), framing=framing)
-
-    def _identity(self) -> bytes:
-        text = self.id.hex().encode()
-        parent = self.head.traceparent
-        if parent:
-            return b"x-request-id: %b\r\ntraceparent: %b-%b-%b\r\n" % (self.request_id, parent[:35], text[16:], parent[-2:])
-        return b"x-request-id: %b\r\ntraceparent: 00-%b-%b-01\r\n" % (self.request_id, text, text[16:])
 
     def on_body(self, data: bytes) -> None:
         """More of the request's body."""
@@ -198,7 +190,7 @@ class Exchange:
         """The request is all there: now it can be shown to others."""
         self.complete = True
         if self.head.codings is not None and not self.done:
-            self.upload.append(_LAST_CHUNK)
+            self.upload.append(LAST_CHUNK)
 
     def more(self) -> None:
         """More of the request came with a later read: the backend's time to answer begins anew."""
@@ -243,6 +235,25 @@ class Exchange:
 
     # -- the answer, on its way to the client
 
+    def on_hints(self, data: bytes) -> None:
+        """Part of Leg: HTTP/1.0 knows no interim answers (RFC 9110 15.2)."""
+        if self.head.version == "1.1":
+            self.client.write([data], len(data))
+
+    def on_switched(self, upstream: Upstream, rest: bytes) -> None:
+        """Part of Leg: this was the last answer; what follows belongs to a tunnel."""
+        self.answered = True
+        self._first_byte = perf_counter_ns()
+        settle(self, SWITCHING, failure="")
+        own = b"x-request-id: %b\r\n%b" % (self.request_id, self.decision.answering.header)
+        self.client.switch(self, upstream, head=switching(upstream.answer, own), rest=rest)
+
+    def on_tunnel_end(self, failure: str, *, up: int, down: int) -> None:
+        """Part of Switched."""
+        upstream, self.upstream = self.upstream, None
+        self.size, self._answer_size = up, down
+        self._write_down(upstream, failure)
+
     def on_answer(self, upstream: Upstream) -> None:
         """Part of Leg: forward what came in this read, in one write."""
         if self.trial is not None and not self.answered and drop_answer(self, upstream):
@@ -250,20 +261,21 @@ class Exchange:
         parts = upstream.parts
         size = sum(map(len, parts)) if len(parts) != 1 else len(parts[0])
         self._keep(parts, size)
-        out = parts if not self._chunked_answer else _chunked(parts, size)
+        if upstream.events is not None and upstream.events.found(upstream.parts):
+            self._first_event = perf_counter_ns()
+            upstream.events = None
+        out = parts if not self._chunked_answer else chunked(parts, size)
         if not self.answered:
             self.answered = True
             self._first_byte = perf_counter_ns()
-            head = self._answer_head(upstream.answer)
-            out = [head, *(_chunked(parts, size) if self._chunked_answer else parts)]
-        if upstream.complete:
-            if self._chunked_answer:
-                out = [*out, _LAST_CHUNK]
-            if out:
-                self.client.write(out, size)
-            self._end(upstream)
-        elif out:
+            head = self._answer_head(upstream.answer)  # first: it decides how the body is framed
+            out = [head, *(chunked(parts, size) if self._chunked_answer else parts)]
+        if upstream.complete and self._chunked_answer:
+            out = [*out, last_chunk(upstream.trailers)]
+        if out:
             self.client.write(out, size)
+        if upstream.complete:
+            self._end(upstream)
 
     def _keep(self, parts: list[bytes], size: int) -> None:
         self._answer_size += size
@@ -317,7 +329,7 @@ class Exchange:
         if self.answered or failure == evidence.CLIENT_GONE:
             self.client.cut()
         else:
-            self.client.refuse(_REFUSALS.get(failure, Refusal.INVALID), self)
+            self.client.refuse(FAILURES.get(failure, Refusal.INVALID), self)
 
     def client_gone(self) -> None:
         """The client left: the backend need not go on."""
@@ -344,14 +356,11 @@ class Exchange:
         self.done = True
         self.client.load.inflight -= 1
         decision = self.decision
-        if decision.breaker is not None:
-            status = upstream.answer.status if upstream is not None else 0
-            decision.breaker.settle(self.ticket, status, failure=failure)
-        if self.trial is not None:
-            self.trial.close()
+        settle(self, upstream.answer.status if upstream is not None else 0, failure=failure)
         if decision.shown and self.shadows is None:
             self.shown = tuple((leg.backend, evidence.ABORTED) for leg in decision.shown)
         head = self.head
+        body = prefix(self.kept, limit=self.route.capture.request_bytes)
         started = self.started
         answered = upstream is not None and self.answered
         served = Served(
@@ -359,7 +368,7 @@ class Exchange:
             self.request_id,
             self.at,
             decision.context_for(self.unit) if self.unit else decision.context,
-            Request(head.method, head.target, head.type, head.encoding, self._request_body(), self.size),
+            Request(head.method, head.target, head.type, head.encoding, body, self.size),
             Answer(
                 decision.answering.backend,
                 upstream.answer.status if answered and upstream else 0,
@@ -370,6 +379,7 @@ class Exchange:
                 upstream.answer.encoding if upstream else b"",
                 b"".join(self._kept_answer),
                 self._answer_size,
+                (self._first_event - started) // 1000 if self._first_event else 0,
             ),
             self.shown,
             self.trial.sends if self.trial is not None else 1,
@@ -380,13 +390,3 @@ class Exchange:
             shadows, self.shadows = self.shadows, []
             for shadow in shadows:
                 shadow.on_served()
-
-    def _request_body(self) -> bytes:
-        body = b"".join(self.kept)
-        limit = self.route.capture.request_bytes
-        return body if len(body) <= limit else body[:limit]
-
-
-def _chunked(parts: list[bytes], size: int) -> list[bytes]:
-    """The parts as one chunk (RFC 9112 7.1), or nothing when they are empty: an empty chunk would end the message."""
-    return [b"%x\r\n" % size, *parts, b"\r\n"] if size else []

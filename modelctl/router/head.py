@@ -10,6 +10,8 @@ from modelctl.router.identity import valid_request_id, valid_traceparent
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b""})
+UPGRADE_FIELDS = (b"connection: upgrade\r\n", b"upgrade: websocket\r\n")
+TE_FIELDS = (b"connection: te\r\n", b"te: trailers\r\n")
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"x-request-id", b"traceparent", b"via"})
 
 
@@ -27,6 +29,7 @@ _CARRIED: tuple[str, ...] = (
     "upgrade",
 )
 _CARRIED += ("request_id", "traceparent", "type", "encoding", "forwarded", "hops", "last", "encoded", "keyed")
+_CARRIED += ("protocol", "switches", "trailers")
 
 
 class RequestHead:
@@ -47,6 +50,9 @@ class RequestHead:
     expects = False
     keyed = False  # it has an Idempotency-Key
     upgrade = False
+    protocol = b""  # that the client would rather speak, in lower case; b"?" for several
+    switches = False  # it may get it
+    trailers = False  # the client reads them
     request_id = b""
     traceparent = b""
     type = b""
@@ -70,6 +76,10 @@ class RequestHead:
             self.last = b"close" in connection or (self.version != "1.1" and b"keep-alive" not in connection)
             if not PLAIN_CONNECTION.issuperset(connection):
                 self.lines = without_named(self.lines, connection)
+        if self.switches:
+            self.lines += UPGRADE_FIELDS
+        elif self.trailers:
+            self.lines += TE_FIELDS
         self.start = self.started(self.target, self.host, framing=self.framing)
 
     @property
@@ -135,7 +145,12 @@ def _expect(head: RequestHead, name: bytes, value: bytes) -> None:
 
 
 def _upgrade(head: RequestHead, name: bytes, value: bytes) -> None:
+    head.protocol = b"?" if head.upgrade else value.lower()
     head.upgrade = True
+
+
+def _te(head: RequestHead, name: bytes, value: bytes) -> None:
+    head.trailers = head.trailers or b"trailers" in [coding.strip() for coding in value.lower().split(b",")]
 
 
 def _request_id(head: RequestHead, name: bytes, value: bytes) -> None:
@@ -201,7 +216,7 @@ REQUEST_RULES: dict[bytes, RequestRule] = {
     b"proxy-connection": _drop,
     b"proxy-authenticate": _drop,
     b"proxy-authorization": _drop,
-    b"te": _drop,
+    b"te": _te,
     b"trailer": _drop,
     b"x-shadow": _drop,
     b"modelctl-arm": _drop,

@@ -66,6 +66,8 @@ class _Check:
     head_only = False
     complete = True
     host = b""
+    switches = False
+    trailers = False
     watch: Watch | None = None
 
     def __init__(self, endpoint: Endpoint, rule: Health) -> None:
@@ -89,6 +91,12 @@ class _Check:
             status, wanted = upstream.answer.status, self._rule.status
             self._conclude("" if status == wanted else f"it answered {status}, not {wanted}")
             upstream.release()
+
+    def on_hints(self, data: bytes) -> None:
+        """Part of Leg: they are for a client."""
+
+    def on_switched(self, upstream: Upstream, rest: bytes) -> None:
+        """Part of Leg: a check never asks for another protocol."""
 
     def on_broken(self, failure: str) -> None:
         """Part of Leg."""

@@ -3,6 +3,7 @@
 import asyncio
 
 QUEUE, UPLOAD = 1, 2  # its requests wait their turn; what it uploads cannot be passed on
+EARLY = 4  # it sent on behind a request that may end HTTP here
 
 
 class Hold:
@@ -25,3 +26,12 @@ class Hold:
         if self.why and not self.why & ~why:
             self._transport.resume_reading()
         self.why &= ~why
+
+
+def limit_reading(transport: asyncio.Transport) -> bool:
+    """Whether it is TLS: then nothing more is read from the socket while it is paused. uvloop would read on up to 256 KiB, and
+    drop that when the peer closes before it is asked for."""
+    secure = transport.get_extra_info("ssl_object") is not None
+    if secure:
+        transport.set_read_buffer_limits(high=1, low=0)  # type: ignore[attr-defined]
+    return secure

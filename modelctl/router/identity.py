@@ -23,3 +23,11 @@ def valid_request_id(value: bytes) -> bool:
 def valid_traceparent(value: bytes) -> bool:
     """Whether a client's traceparent continues its trace (W3C Trace Context 3.2)."""
     return _TRACEPARENT.fullmatch(value) is not None
+
+
+def identity_lines(id_: bytes, request_id: bytes, *, parent: bytes) -> bytes:
+    """The field lines by which a backend knows a request; its span is a child of `parent`, a traceparent or b""."""
+    text = id_.hex().encode()
+    if parent:
+        return b"x-request-id: %b\r\ntraceparent: %b-%b-%b\r\n" % (request_id, parent[:35], text[16:], parent[-2:])
+    return b"x-request-id: %b\r\ntraceparent: 00-%b-%b-01\r\n" % (request_id, text, text[16:])

@@ -12,6 +12,7 @@ import httptools
 from modelctl.router.exchange import Client, Exchange
 from modelctl.router.guard import check_head, check_limits
 from modelctl.router.head import REQUEST_RULES, RequestHead
+from modelctl.router.interim import asks_for_tunnel
 from modelctl.router.rawbytes import RawRead
 from modelctl.router.refusal import Refusal
 from modelctl.settings import Settings
@@ -36,7 +37,7 @@ class KnownHeads:
     def remember(self, head: RequestHead, data: bytes) -> None:
         """`head` stands at the start of `data`. What says something about one request alone does not come again."""
         end = data.find(_HEAD_END)
-        once = head.request_id or head.traceparent or head.forwarded or head.expects or head.upgrade or head.last
+        once = head.request_id or head.traceparent or head.forwarded or head.expects or head.upgrade or head.trailers or head.last
         if once or head.codings is not None or end >= _MAX_KNOWN_BYTES or data[0] in _HEAD_END:
             return
         if len(self._heads) >= _MAX_KNOWN:
@@ -56,6 +57,9 @@ class Receiver(Client, Protocol):
 
     def on_head(self, exchange: Exchange) -> None:
         """A request has begun: its head is there, or a refusal of it."""
+
+    def on_upgrade(self, rest: bytes) -> None:
+        """The request that arrived last asks for another protocol: nothing behind it, `rest` first, is parsed until its answer."""
 
     def on_spoiled(self, exchange: Exchange, refusal: Refusal) -> None:
         """The body that is being forwarded went wrong."""
@@ -135,12 +139,9 @@ class Intake:
             self._raw.take(data, between=not in_head and (incoming is None or incoming.complete))
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # The request asked to change protocols and has no body: it is answered as plain HTTP, and what follows is the next one.
+            # The request asked for another protocol and has no body. What the bytes behind it are, its answer will tell.
             self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self._parse(rest)
-                return
+            self._connection.on_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._on_bad_bytes()
         self._fresh = False
@@ -224,9 +225,15 @@ class Intake:
         self.in_head = False
         settings = self._settings
         refusal = self._raw.check_head(head, settings.max_head_bytes) or check_head(head) or check_limits(head, settings)
+        unusual = head.upgrade or head.trailers
+        if unusual:
+            head.switches = parser.should_upgrade() and asks_for_tunnel(head)
+            head.trailers = head.trailers and head.version == "1.1" and not head.switches
         head.finish()
         exchange = self.incoming = Exchange(self._connection, head)
         exchange.refusal = refusal
+        if unusual:
+            exchange.switches, exchange.trailers = head.switches, head.trailers
         if self._fresh:
             self._fresh = False
             if refusal is None:

@@ -43,6 +43,9 @@ class Process(Protocol):
     def admit(self, connection: Connection) -> bool:
         """Whether a new connection may stay."""
 
+    def supersede(self, old: Connection, new: Connection) -> None:
+        """`new` has taken over what `old` was."""
+
     def dismiss(self, connection: Connection) -> None:
         """It is closed."""
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from modelctl import evidence
+
 
 class Own(NamedTuple):
     """Code, status and what to do about it. An answer that says `closes` ends the client's connection: its framing is lost."""
@@ -64,6 +66,17 @@ class Refusal(Enum):
     def detail(self) -> str:
         """A sentence for the person who sees it."""
         return self.value.detail
+
+
+# What a client is told of evidence's failures; of any other, that the answer was invalid.
+FAILURES = {
+    evidence.CONNECT: Refusal.CONNECT,
+    evidence.TLS: Refusal.TLS,
+    evidence.RESET: Refusal.RESET,
+    evidence.INVALID: Refusal.INVALID,
+    evidence.TIMEOUT: Refusal.TIMEOUT,
+    evidence.OVERLOAD: Refusal.OVERLOAD,
+}
 
 
 def _render(refusal: Refusal, *, close: bool, body_allowed: bool) -> tuple[bytes, bytes]:

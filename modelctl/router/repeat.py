@@ -5,13 +5,13 @@ from typing import Protocol, cast
 
 from modelctl import evidence
 from modelctl.router.head import RequestHead
+from modelctl.router.outgoing import LAST_CHUNK
 from modelctl.router.pool import Pool
 from modelctl.router.retry import NEVER, PAID, STALE, harmless, way
 from modelctl.router.table import Decision
 from modelctl.router.target import Target
 from modelctl.router.upstream import Leg, Upstream
 
-_LAST_CHUNK = b"0\r\n\r\n"
 _BEGINS = {502: "502", 503: "503", 504: "504"}  # the answers that can be dropped, as a cause
 
 
@@ -27,6 +27,7 @@ class Repeatable(Leg, Protocol):
     size: int
     upstream: Upstream | None
     trial: "Trial | None"
+    ticket: int
 
 
 class Trial:
@@ -125,6 +126,16 @@ def drop_answer(exchange: Repeatable, upstream: Upstream) -> bool:
     return True
 
 
+def settle(exchange: Repeatable, status: int, *, failure: str) -> None:
+    """It is known how the backend answered: for a tunnel long before its end. Only the first time counts."""
+    breaker = exchange.decision.breaker
+    if breaker is not None:
+        breaker.settle(exchange.ticket, status, failure=failure)
+        exchange.ticket = 0
+    if exchange.trial is not None:
+        exchange.trial.close()
+
+
 def _whole(exchange: Repeatable) -> bool:
     return exchange.complete and exchange.kept_size == exchange.size
 
@@ -150,4 +161,4 @@ def _body(exchange: Repeatable) -> list[bytes]:
     if exchange.head.codings is None:
         return list(exchange.kept)
     size = exchange.kept_size
-    return [b"%x\r\n" % size, *exchange.kept, b"\r\n", _LAST_CHUNK] if size else [_LAST_CHUNK]
+    return [b"%x\r\n" % size, *exchange.kept, b"\r\n", LAST_CHUNK] if size else [LAST_CHUNK]

@@ -24,6 +24,7 @@ class Shown(Protocol):
     its client left."""
 
     head_only: bool
+    switches: bool
     kept: list[bytes]
     kept_size: int
     size: int
@@ -41,6 +42,8 @@ class Shown(Protocol):
 
 def unfit(exchange: Shown, load: Load) -> str:
     """Why the request is shown to nobody, one of evidence's fates, or ""."""
+    if exchange.switches:
+        return evidence.UPGRADE
     if exchange.size > exchange.route.capture.shadow_bytes:
         return evidence.TOO_LARGE
     return evidence.SHED if load.shedding or exchange.kept_size < exchange.size else ""
@@ -49,9 +52,23 @@ def unfit(exchange: Shown, load: Load) -> str:
 class ShadowCopy:
     """One shown request. When both answers are there, one *compared* record is written, whichever came last."""
 
-    __slots__ = ("_answer", "_body", "_exchange", "_first_byte", "_kept", "_leg", "_size", "_started", "_upstream", "head_only")
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_exchange",
+        "_first_byte",
+        "_first_event",
+        "_kept",
+        "_leg",
+        "_size",
+        "_started",
+        "_upstream",
+        "head_only",
+    )
 
     complete = True  # a copy is made when the request is all there
+    switches = False
+    trailers = False
 
     def __init__(self, exchange: Shown, leg: Leg) -> None:
         self._exchange = exchange
@@ -60,6 +77,7 @@ class ShadowCopy:
         self._answer: Answer | None = None
         self._started = 0
         self._first_byte = 0
+        self._first_event = 0
         self._body: list[bytes] = []
         self._kept = 0
         self._size = 0
@@ -84,6 +102,9 @@ class ShadowCopy:
         """Part of Leg: keep what may be kept, drop the rest."""
         if not self._first_byte:
             self._first_byte = perf_counter_ns()
+        if upstream.events is not None and upstream.events.found(upstream.parts):
+            self._first_event = perf_counter_ns()
+            upstream.events = None
         limit = self._exchange.route.capture.answer_bytes
         for part in upstream.parts:
             self._size += len(part)
@@ -93,6 +114,12 @@ class ShadowCopy:
         if upstream.complete:
             self._conclude("", upstream)
             upstream.release()
+
+    def on_hints(self, data: bytes) -> None:
+        """Part of Leg: they are for a client."""
+
+    def on_switched(self, upstream: Upstream, rest: bytes) -> None:
+        """Part of Leg: a copy never asks for another protocol."""
 
     def on_broken(self, failure: str) -> None:
         """Part of Leg: a missing answer is an answer: the candidate failed."""
@@ -132,6 +159,7 @@ class ShadowCopy:
             upstream.answer.encoding if upstream is not None else b"",
             body[0] if len(body) == 1 else b"".join(body),
             self._size,
+            (self._first_event - started) // 1000 if self._first_event else 0,
         )
         if self._exchange.served:
             self._write_down(self._answer)

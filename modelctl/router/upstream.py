@@ -13,50 +13,36 @@ import httptools
 
 from modelctl import evidence
 from modelctl.endpoint import Endpoint
-from modelctl.router.answer_head import BODYLESS, NO_ANSWER, AnswerHead
+from modelctl.router.answer_head import BODYLESS, NO_ANSWER, PLAIN_CODINGS, AnswerHead, HeadTooLargeError, VersionError
 from modelctl.router.clock import Clock
+from modelctl.router.events import EventScan
+from modelctl.router.hold import limit_reading
+from modelctl.router.interim import EARLY_HINTS, SWITCHING, Interims, early_hints
+from modelctl.router.trailers import TrailerParser
 from modelctl.router.watch import Watch
 
 HIGH_WATER = 65_536
 MAX_HEAD = 65_536
 _LINE_ENDS = b"\r\n"
-_WORTH_COPYING = 16_384  # bytes up to which putting them together costs less than a longer system call
 _MAX_KNOWN = 1_024  # bytes of a head that is remembered
 
 
-def limit_reading(transport: asyncio.Transport) -> bool:
-    """Whether it is TLS: then nothing more is read from the socket while it is paused. uvloop would read on up to 256 KiB, and
-    drop that when the peer closes before it is asked for."""
-    secure = transport.get_extra_info("ssl_object") is not None
-    if secure:
-        transport.set_read_buffer_limits(high=1, low=0)  # type: ignore[attr-defined]
-    return secure
-
-
-class _VersionError(Exception):
-    """Ends the parsing of an answer that is of another protocol or version: llhttp reads RTSP, ICE, HTTP/0.9 and 2.0 as well."""
-
-
-class _HeadTooLargeError(Exception):
-    """Ends the parsing of an answer whose head is over the limit."""
-
-
-def send(transport: asyncio.Transport, parts: list[bytes], *, size: int) -> None:
-    """One write for small messages. Of large ones, of about `size` bytes, no copy is made for it."""
-    if size < _WORTH_COPYING:
-        transport.write(b"".join(parts) if len(parts) != 1 else parts[0])
-    else:
-        transport.writelines(parts)
-
-
 class Leg(Protocol):
-    """One request on its way to one backend."""
+    """One request on its way to one backend. `switches` says that it asked for another protocol, `trailers` that it wants those."""
 
     head_only: bool
     complete: bool
+    switches: bool
+    trailers: bool
 
     def on_connected(self, upstream: "Upstream") -> None:
         """A connection is there: send the request."""
+
+    def on_hints(self, data: bytes) -> None:
+        """A 103 came, ready for a client."""
+
+    def on_switched(self, upstream: "Upstream", rest: bytes) -> None:
+        """A 101 came that was asked for: `rest` and what follows is no HTTP any more."""
 
     def on_answer(self, upstream: "Upstream") -> None:
         """More of the answer is there: new lines or `parts`; `upstream.complete` says whether it is all."""
@@ -102,11 +88,14 @@ class Upstream:
     spent = False  # its address is not the endpoint's any more: not used again
     _began = 0.0
     used = False  # it has carried an answer
-    _hinted = False  # an interim answer came
     _held = False
     _unasked = False
     _raw = b""  # what came of a head that is not whole yet
     _interim = False
+    _unusual = False  # the exchange had something of what follows
+    _interims: Interims | None = None
+    events: EventScan | None = None  # looks for the first event of the answer
+    trailers: list[bytes] | None = None  # lines to forward; None when nobody wants any
     _known: AnswerHead | None = None  # the last head, when the next may be the same
     _left = 0  # bytes of a body that passes by the parser
     _behind = False  # the parser has seen the head of such an answer and not its end
@@ -120,12 +109,12 @@ class Upstream:
         self._watch = owner.watch
         self._timeout, self._idle_timeout = timeouts
         self._reset()
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | TrailerParser = httptools.HttpResponseParser(self)
 
     def _reset(self) -> None:
         self.answer = NO_ANSWER
         self.parts: list[bytes] = []
-        self.head_complete = self.complete = self._hinted = False
+        self.head_complete = self.complete = False
 
     # -- life
 
@@ -140,6 +129,10 @@ class Upstream:
         self.deadline = self.clock.now + self._timeout
         if self._watch is not None:
             self._began = perf_counter()
+        if leg.trailers:
+            self._unusual = True
+            self.trailers = []
+            self._parser = TrailerParser(self)
         leg.on_connected(self)
 
     def extend(self) -> None:
@@ -159,7 +152,16 @@ class Upstream:
         self.leg = None
         self.used = True
         self._reset()
+        if self._unusual:
+            self._forget_the_unusual()
         self.owner.on_free(self, reusable=reusable)
+
+    def _forget_the_unusual(self) -> None:
+        self._unusual = False
+        self._interims = self.events = None
+        if self.trailers is not None:
+            self.trailers = None
+            self._parser = httptools.HttpResponseParser(self)
 
     def hold(self) -> None:
         """Read no more of the answer: the client cannot take it."""
@@ -243,7 +245,7 @@ class Upstream:
     @property
     def silent(self) -> bool:
         """Whether not a byte of the answer has come."""
-        return not (self.head_complete or self._raw or self._hinted)
+        return not (self.head_complete or self._raw or self._interims)
 
     def _until_closed(self) -> bool:
         """Whether the answer's body ends where the connection does (RFC 9112 6.3)."""
@@ -306,9 +308,9 @@ class Upstream:
             self._raw = self._raw + data if self._raw else data
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as stop:
             if not self.complete:
-                self._break(evidence.TRUNCATED if self.head_complete else evidence.INVALID)
+                self._on_stop(stop, data)
                 return
             self._unasked = True  # the answer is whole: what is wrong came behind it
         answer = self.answer
@@ -318,6 +320,14 @@ class Upstream:
         elif not self.complete and answer.size > 0:
             self._left = answer.size - sum(map(len, self.parts))
             self._behind = True
+
+    def _on_stop(self, stop: Exception, data: bytes) -> None:
+        """The parser reads no further."""
+        leg = self.leg
+        if leg is not None and self.answer.status == SWITCHING and isinstance(stop, httptools.HttpParserUpgrade):
+            leg.on_switched(self, data[stop.args[0] :])
+        else:
+            self._break(evidence.TRUNCATED if self.head_complete else evidence.INVALID)
 
     def pause_writing(self) -> None:
         if self.leg is not None:
@@ -337,13 +347,12 @@ class Upstream:
         if self._raw[0] in _LINE_ENDS:  # llhttp skips blank lines before an answer
             self._raw = self._raw.lstrip(_LINE_ENDS)
         if self._raw[:7] != b"HTTP/1.":
-            raise _VersionError
+            raise VersionError
         end = self._raw.find(b"\r\n\r\n")
         if end > MAX_HEAD:
-            raise _HeadTooLargeError
+            raise HeadTooLargeError
         if status < 200:
-            self._interim = self._hinted = True
-            self._raw = self._raw[end + 4 :]
+            self._on_interim(status, end)
             return
         fresh = self._raw
         self._raw = b""
@@ -356,9 +365,27 @@ class Upstream:
             # llhttp cannot know that the answer to HEAD has no body: the message is over here, and so is this parser.
             self.complete = True
             self._parser = httptools.HttpResponseParser(self)
+        elif answer.events and answer.encoding in PLAIN_CODINGS:
+            self._unusual = True
+            self.events = EventScan()
         elif answer.size >= 0 and not answer.last and status not in BODYLESS and end < _MAX_KNOWN:
             answer.raw = fresh[: end + 4]
             self._known = answer
+
+    def _on_interim(self, status: int, end: int) -> None:
+        """The answer itself is yet to come, or HTTP ends here."""
+        head = self._raw[:end]
+        self._raw = self._raw[end + 4 :]
+        self._interim = self._unusual = True
+        leg = self.leg
+        self._interims = self._interims or Interims()
+        interim = self._interims.add(head, status, switches=leg is not None and leg.switches)
+        if leg is not None and status == EARLY_HINTS:
+            leg.on_hints(early_hints(interim))
+        elif status == SWITCHING:
+            self.answer = AnswerHead(SWITCHING, head.split(b"\r\n"), last=True)
+            if self._watch is not None:
+                self._watch.on_head(self._began, SWITCHING, lines=self.answer.lines)
 
     def on_body(self, data: bytes) -> None:
         if self.complete:

@@ -71,6 +71,12 @@ class Worker:
         connection.draining = self._draining
         return True
 
+    def supersede(self, old: Connection, new: Connection) -> None:
+        """`new` has taken over what `old` was."""
+        self._connections.discard(old)
+        self._connections.add(new)
+        new.draining = self._draining
+
     def dismiss(self, connection: Connection) -> None:
         """It is closed."""
         self._connections.discard(connection)

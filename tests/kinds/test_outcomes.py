@@ -31,7 +31,8 @@ def test_a_failed_exchange_counts_whatever_arrived_of_it(failure: str, outcome: 
     ("status", "outcome"),
     [
         (0, "backend_error"),
-        (101, "backend_error"),
+        (100, "backend_error"),
+        (101, "switched"),
         (200, "ok"),
         (204, "ok"),
         (304, "ok"),
@@ -54,6 +55,15 @@ def test_a_failed_exchange_counts_whatever_arrived_of_it(failure: str, outcome: 
 def test_the_status_decides_when_the_exchange_was_whole(status: int, outcome: str) -> None:
     for name in KINDS:
         assert kind_named(name).outcome(answer(b"{}", status=status)) == outcome
+
+
+@pytest.mark.parametrize("failure", ["", evidence.TRUNCATED, evidence.CLIENT_GONE])
+def test_a_tunnel_is_no_prediction_however_it_ends(failure: str) -> None:
+    for name in KINDS:
+        kind = kind_named(name)
+        tunnel = answer(b"", status=101, failure=failure)
+        assert kind.outcome(tunnel) is Outcome.SWITCHED
+        assert kind.extract(tunnel, backend(name)).values == ()
 
 
 @pytest.mark.parametrize(

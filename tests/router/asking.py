@@ -20,6 +20,8 @@ class Asking:
 
     head_only = False
     complete = True
+    switches = False
+    trailers = False
 
     def __init__(self, request: bytes = REQUEST) -> None:
         self.answer: asyncio.Future[int | str] = asyncio.get_running_loop().create_future()
@@ -37,6 +39,12 @@ class Asking:
             self.upstream = None
             self.answer.set_result(upstream.answer.status)
             upstream.release()
+
+    def on_hints(self, data: bytes) -> None:
+        """For a client."""
+
+    def on_switched(self, upstream: Upstream, rest: bytes) -> None:
+        raise AssertionError
 
     def on_broken(self, failure: str) -> None:
         self.upstream = None

@@ -192,16 +192,6 @@ def test_a_304_may_say_how_long_the_answer_would_be(router: RouterProcess, old: 
         assert client.ask(get("/after")).body == b"{}"
 
 
-def test_interim_answers_are_swallowed_with_everything_they_say(router: RouterProcess, old: ModelServer) -> None:
-    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nConnection: link\r\nContent-Type: x/y\r\n\r\n"
-    old.on("/interim", b"HTTP/1.1 100 Continue\r\n\r\n", interim, pause(0.05), interim + ok(b"final"))
-    with router.client() as client:
-        reply = client.ask(get("/interim"))
-        assert reply.body == b"final"
-        assert reply.all(b"link") == reply.all(b"content-type") == []
-        assert client.ask(get("/after")).status == 200
-
-
 def test_an_unasked_second_answer_is_not_given_to_the_next_request(router: RouterProcess, old: ModelServer) -> None:
     old.on("/double", ok(b"first") + ok(b"second"))
     with router.client() as client:

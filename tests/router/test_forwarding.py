@@ -52,7 +52,7 @@ def test_hop_by_hop_fields_stay_on_their_hop(router: RouterProcess, old: ModelSe
             "Proxy-Connection: keep-alive",
             "Proxy-Authorization: Basic x",
             "Proxy-Authenticate: Basic",
-            "TE: trailers",
+            "TE: gzip",
             "Trailer: X-Sum",
             "X-Public: 1",
         )

@@ -133,15 +133,5 @@ def test_a_head_behind_a_large_body_is_not_taken_for_a_large_head(router: Router
         assert client.read().status == 200
 
 
-def test_an_upgrade_is_answered_as_plain_http_and_what_follows_is_the_next_request(router: RouterProcess, old: ModelServer) -> None:
-    upgrade = get("/upgrade", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x")
-    with router.client() as client:
-        client.send(upgrade + get("/next"))
-        assert [client.read().status for _ in range(2)] == [200, 200]
-    first, second = old.got("/", 2)
-    assert [first.target, second.target] == [b"/upgrade", b"/next"]
-    assert first.all(b"upgrade") == first.all(b"connection") == []
-
-
 def test_blank_lines_before_a_request_are_skipped(router: RouterProcess, old: ModelServer) -> None:
     assert router.ask(b"\r\n\r\n" + get("/blank")).status == 200

@@ -80,6 +80,8 @@ def test_a_head_without_some_of_its_lines_is_otherwise_the_same() -> None:
         "upgrade": True,
         "last": True,
         "keyed": True,
+        "switches": True,
+        "trailers": True,
         "version": "1.0",
     }
     lists: dict[str, object] = {"connection": [b"close"], "codings": [b"chunked"], "forwarded": [b"x-forwarded-for: a\r\n"]}
