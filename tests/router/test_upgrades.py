@@ -11,11 +11,12 @@ from time import monotonic, sleep
 
 import pytest
 
-from modelctl.policy import Breaker
+from modelctl.policy import Breaker, Tls
 from modelctl.router.refusal import Refusal
 from modelctl.traffic import Backend, Route, RoutingTable
+from tests.router.authority import Authority
 from tests.router.conftest import baseline, candidate
-from tests.router.model_server import Closed, ModelServer, Step, pause, reset, until_left, wait
+from tests.router.model_server import Closed, ModelServer, Step, close, goodbye, pause, reset, until_left, wait
 from tests.router.process import RouterProcess, eventually
 from tests.router.wire import PATIENCE, Client, get, ok, post
 
@@ -410,6 +411,33 @@ def test_a_server_that_does_not_read_slows_the_client_down(router: RouterProcess
         client.half_close()
         assert client.rest() == b""
     assert received[0] == sent[0]
+
+
+@pytest.mark.parametrize("secured", ["client", "server", "both"])
+def test_a_tunnel_passes_large_messages_over_tls(start: Callable[..., RouterProcess], authority: Authority, secured: str) -> None:
+    pair = authority.issue()
+    server = ModelServer(context=pair.server() if secured != "client" else None)
+    server.on(
+        "/ws",
+        SWITCHED,
+        lambda connection: connection.sendall(exactly(connection, 3 * MIB)),
+        close if secured == "client" else goodbye,
+    )
+    backend = Backend(name="old", endpoints=(server.url,), tls=Tls(ca=authority.ca))
+    table = RoutingTable(version=1, backends=(backend,), routes=(Route(name="all", arms=(baseline("old"),)),))
+    files = {"tls_certificate": pair.certificate, "tls_key": pair.key} if secured != "server" else {}
+    router = start(table, **files)
+    plain = socket.create_connection(("127.0.0.1", router.port), timeout=PATIENCE)
+    outer = authority.client(None).wrap_socket(plain, server_hostname="127.0.0.1") if files else plain
+    with opened(router, "/ws", "X-Request-Id: secure", client=Client(connected=outer)) as client:
+        sender = threading.Thread(target=client.send, args=[BLOCK] * 3)
+        sender.start()
+        assert sha256(exactly(client.socket, 3 * MIB)).digest() == sha256(BLOCK * 3).digest()
+        sender.join()
+        assert client.rest() == b""
+    served = router.served("secure")
+    assert (served.answer.status, served.answer.failure, served.answer.size) == (101, "", 3 * MIB)
+    server.stop()
 
 
 # -- the end
