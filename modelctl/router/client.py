@@ -41,6 +41,7 @@ class ClientConnection:
     _hold: Hold
     _close_after = False
     _half_closed = False
+    _passed_on = -1  # bytes of the answer to a half-closed client, when they were looked at last
     _closed = False
     _lingering = False
     _advancing = False
@@ -80,7 +81,7 @@ class ClientConnection:
     def eof_received(self) -> bool:
         """It may wait for its answers (RFC 9112 9.6) or have left: a short while decides; an answer that has begun finds out."""
         incoming = self._intake.incoming
-        if self.active is None or (incoming is not None and not incoming.complete) or self._lingering:
+        if self.active is None or (incoming is not None and not incoming.complete) or self._lingering or self.active.tells_events:
             return False
         self._half_closed = True
         self.deadline = self._clock.now + _HALF_CLOSED
@@ -114,9 +115,19 @@ class ClientConnection:
                 self.active = None
             self._write_refusal(Refusal.SLOW_HEAD, None)
         elif self.active is not None and self.active.answered:
-            self.deadline = 0.0
+            self._look_whether_it_moves(self.active)
             return
         self._close()
+
+    def _look_whether_it_moves(self, active: Exchange) -> None:
+        """A client that sends no more and gets nothing either may have left long ago: nobody would ever say so."""
+        if not self._half_closed:
+            self.deadline = 0.0
+        elif active.passed_on != self._passed_on or self.write_paused:
+            self._passed_on = active.passed_on
+            self.deadline = self._clock.now + self._settings.body_timeout
+        else:
+            self.cut()
 
     def cut(self) -> None:
         """The answer cannot be completed: close without ending it, so that the client notices (RFC 9112 8)."""
