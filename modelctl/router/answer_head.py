@@ -132,6 +132,11 @@ class AnswerHead:
         """Whether a body ends where the connection does (RFC 9112 6.3), unless the request was HEAD."""
         return not (self.length or self.coding or self.status in BODYLESS)
 
+    @property
+    def events(self) -> bool:
+        """Whether the body is a stream of events."""
+        return self.type[:17].lower() == b"text/event-stream"
+
 
 NO_ANSWER = AnswerHead(0, [b""], last=True)
 """What stands for the head before it is there."""

@@ -41,7 +41,7 @@ class ClientConnection:
     _hold: Hold
     _close_after = False
     _half_closed = False
-    _passed_on = -1  # bytes of the answer to a half-closed client, when they were looked at last
+    _due = 0.0  # when more of the answer to a half-closed client was due, as it was looked at last
     _closed = False
     _lingering = False
     _advancing = False
@@ -79,9 +79,11 @@ class ClientConnection:
             self.active = None
 
     def eof_received(self) -> bool:
-        """It may wait for its answers (RFC 9112 9.6) or have left: a short while decides; an answer that has begun finds out."""
-        incoming = self._intake.incoming
-        if self.active is None or (incoming is not None and not incoming.complete) or self._lingering or self.active.tells_events:
+        """It may wait for its answers (RFC 9112 9.6) or have left: a short while decides. A listener to events has left."""
+        active, incoming = self.active, self._intake.incoming
+        if active is None or (incoming is not None and not incoming.complete) or self._lingering:
+            return False
+        if active.answered and active.upstream is not None and active.upstream.answer.events:
             return False
         self._half_closed = True
         self.deadline = self._clock.now + _HALF_CLOSED
@@ -121,10 +123,11 @@ class ClientConnection:
 
     def _look_whether_it_moves(self, active: Exchange) -> None:
         """A client that sends no more and gets nothing either may have left long ago: nobody would ever say so."""
+        due = active.upstream.deadline if active.upstream is not None else 0.0  # each read of the answer puts it off
         if not self._half_closed:
             self.deadline = 0.0
-        elif active.passed_on != self._passed_on or self.write_paused:
-            self._passed_on = active.passed_on
+        elif due != self._due or self.write_paused:
+            self._due = due
             self.deadline = self._clock.now + self._settings.body_timeout
         else:
             self.cut()

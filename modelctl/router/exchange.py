@@ -331,16 +331,6 @@ class Exchange:
         else:
             self.decision.answering.target.forget(self)
 
-    @property
-    def tells_events(self) -> bool:
-        """Whether the answer has begun and is a stream of events: whoever stops listening to one has left."""
-        return self.answered and self.upstream is not None and self.upstream.answer.type[:17].lower() == b"text/event-stream"
-
-    @property
-    def passed_on(self) -> int:
-        """Bytes of the answer's body so far."""
-        return self._answer_size
-
     # -- the evidence
 
     @property

@@ -117,7 +117,7 @@ def check_answers(outcomes: Iterable[Outcome]) -> None:
 
 
 def check_arrivals(outcomes: Sequence[Outcome], model: ChaosModel) -> None:
-    """What a model took for a whole request was one; none came twice, but a GET may after a connection that the model had closed."""
+    """What a model took for a whole request was one; none came twice, but a GET may: after a connection that was closed."""
     sent = {outcome.id: outcome for outcome in outcomes}
     came = [one for one in list(model.came) if one.id in sent]
     assert [one for one in came if one.whole and one.digest != sent[one.id].digest] == []
