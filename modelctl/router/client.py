@@ -44,6 +44,7 @@ class ClientConnection:
     _early: EarlyBytes | None = None
     _close_after = False
     _half_closed = False
+    _due = 0.0  # when more of the answer to a half-closed client was due, as it was looked at last
     _closed = False
     _lingering = False
     _advancing = False
@@ -127,9 +128,20 @@ class ClientConnection:
                 self.active = None
             self._write_refusal(Refusal.SLOW_HEAD, None)
         elif self.active is not None and self.active.answered:
-            self.deadline = 0.0
+            self._look_whether_it_moves(self.active)
             return
         self._close()
+
+    def _look_whether_it_moves(self, active: Exchange) -> None:
+        """A client that sends no more and gets nothing either may have left long ago: nobody would ever say so."""
+        due = active.upstream.deadline if active.upstream is not None else 0.0  # each read of the answer puts it off
+        if not self._half_closed:
+            self.deadline = 0.0
+        elif due != self._due or self.write_paused:
+            self._due = due
+            self.deadline = self._clock.now + self._settings.body_timeout
+        else:
+            self.cut()
 
     def cut(self) -> None:
         """The answer cannot be completed: close without ending it, so that the client notices (RFC 9112 8)."""

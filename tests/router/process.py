@@ -16,6 +16,7 @@ from tests.router.wire import PATIENCE, Client, Reply
 
 Table = RoutingTable | Callable[[int], RoutingTable] | None
 NOWHERE = "http://127.0.0.1:1"
+_LISTENING = "0A"  # the state in /proc/net/tcp
 
 
 class RouterProcess:
@@ -69,6 +70,19 @@ class RouterProcess:
     def resident(self) -> int:
         """Bytes of memory in use."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def descriptors(self) -> int:
+        """Open files and sockets."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    @property
+    def connections(self) -> int:
+        """Connections it holds, to clients and to backends, but those that wait to be accepted."""
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        inodes = {f"socket:[{line[9]}]" for line in lines if line[3] != _LISTENING}
+        links = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        return sum(link.is_symlink() and str(link.readlink()) in inodes for link in links)
 
     def events(self) -> str:
         """What it has said on standard error."""
