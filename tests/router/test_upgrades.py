@@ -430,10 +430,8 @@ def test_a_tunnel_passes_large_messages_over_tls(start: Callable[..., RouterProc
     plain = socket.create_connection(("127.0.0.1", router.port), timeout=PATIENCE)
     outer = authority.client(None).wrap_socket(plain, server_hostname="127.0.0.1") if files else plain
     with opened(router, "/ws", "X-Request-Id: secure", client=Client(connected=outer)) as client:
-        sender = threading.Thread(target=client.send, args=[BLOCK] * 3)
-        sender.start()
+        client.send(BLOCK, BLOCK, BLOCK)
         assert sha256(exactly(client.socket, 3 * MIB)).digest() == sha256(BLOCK * 3).digest()
-        sender.join()
         assert client.rest() == b""
     served = router.served("secure")
     assert (served.answer.status, served.answer.failure, served.answer.size) == (101, "", 3 * MIB)
