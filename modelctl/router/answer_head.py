@@ -98,11 +98,14 @@ class AnswerHead:
     """What the head of an answer says. `start` is what is forwarded of it, up to the fields that the router adds.
 
     `length` is the value of Content-Length as it came, or b"", `size` its number or -1. `last` says that no further answer will
-    come on this connection, `events` that the body is a stream of events. It does not change once read, so answers with the same
-    bytes for a head may share one.
+    come on this connection, `events` that the body is a stream of events, `until_closed` that a body, if there is one, ends where
+    the connection does (RFC 9112 6.3). It does not change once read, so answers with the same bytes for a head may share one.
     """
 
-    __slots__ = ("coding", "connection", "encoding", "events", "last", "length", "lines", "raw", "size", "start", "status", "type")
+    __slots__ = (
+        *("coding", "connection", "encoding", "events", "last", "length", "lines", "raw", "size", "start", "status", "type"),
+        "until_closed",
+    )
 
     def __init__(self, status: int, fields: list[bytes], *, last: bool) -> None:
         """`fields` are lines without CR LF, the status line first. llhttp has checked them: one field a line, no folding."""
@@ -115,6 +118,7 @@ class AnswerHead:
         self._read(fields)
         self.size = int(self.length) if self.length else -1
         self.start = self._started()
+        self.until_closed = not (self.length or self.coding or status in BODYLESS)
 
     def _read(self, fields: list[bytes]) -> None:
         kept = self.lines
@@ -146,11 +150,6 @@ class AnswerHead:
             lines = without_named(lines, [token.strip() for token in self.connection.lower().split(b",")])
         ends = b"content-length: %b\r\n" % self.length if self.length and self.status not in (101, 204) else b""
         return b"".join((status_line(self.status), *(line + b"\r\n" for line in lines), ends))
-
-    @property
-    def until_closed(self) -> bool:
-        """Whether a body ends where the connection does (RFC 9112 6.3), unless the request was HEAD."""
-        return not (self.length or self.coding or self.status in BODYLESS)
 
 
 NO_ANSWER = AnswerHead(0, [b""], last=True)
