@@ -1,6 +1,7 @@
 """Databases for the tests: files of SQLite, and one PostgreSQL server per test process, emptied for each test."""
 
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,12 @@ _ROUTER = Path(__file__).resolve().parent.parent / "modelctl" / "router"
 
 
 def pytest_configure() -> None:
-    """Ends the run when a compiled file of the router is older than its source: the tests would see yesterday's code."""
+    """Ends the run when a compiled file of the router is older than its source: the tests would see yesterday's code.
+
+    A run in the background has Ctrl-C switched off by its shell; the programs that tests start would inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for built in _ROUTER.glob("*.so"):
         source = _ROUTER / f"{built.name.partition('.')[0]}.py"
         if not source.exists() or source.stat().st_mtime > built.stat().st_mtime:

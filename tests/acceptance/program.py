@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import msgspec
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0
@@ -50,13 +51,6 @@ def modelctl(url: str, *words: str, **settings: str) -> Ran:
     given = environment({"url": url, **settings})
     ran = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
     return Ran(ran.returncode, ran.stdout, ran.stderr)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(question: Callable[[], T], *, what: str, within: float = PATIENCE) -> T:

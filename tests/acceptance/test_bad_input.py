@@ -10,8 +10,9 @@ import pytest
 
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.load import Load, bodies, failures, flowing
-from tests.acceptance.program import Process, Program, Ran, free_port, modelctl, running, until
+from tests.acceptance.program import Process, Program, Ran, modelctl, running, until
 from tests.acceptance.scene import add_backends, add_route
+from tests.ports import free_port
 
 DECISIONS = ("backend", "route", "rollout", "stage", "event", "routing_table", "feedback")
 KEY = "a-key-of-sixteen-characters"

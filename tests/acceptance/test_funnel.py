@@ -7,8 +7,9 @@ import pytest
 
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.load import Ask, Load, Reply, failures, wrong
-from tests.acceptance.program import Program, free_port, running, until
+from tests.acceptance.program import Program, running, until
 from tests.acceptance.scene import add_backends, add_route
+from tests.ports import free_port
 
 REQUESTS = 6_000  # more than two workers let wait for a candidate that takes one at a time
 

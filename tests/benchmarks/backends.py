@@ -9,7 +9,8 @@ from typing import NamedTuple
 import httpx
 
 from tests.benchmarks.figures import UnfitError
-from tests.benchmarks.processes import free_port, running, wait_for
+from tests.benchmarks.processes import running, wait_for
+from tests.ports import free_port
 
 _SMALL = """
 worker_processes 1; daemon off; pid {folder}/backend.pid; error_log {folder}/backend.err; events {{ worker_connections 4096; }}

@@ -15,8 +15,9 @@ from tests.benchmarks.figures import UnfitError
 from tests.benchmarks.loads import SMALL
 from tests.benchmarks.model_server import document
 from tests.benchmarks.ours import modelctl
-from tests.benchmarks.processes import free_port, running, wait_for
+from tests.benchmarks.processes import running, wait_for
 from tests.benchmarks.proxies import PEERS, Plan
+from tests.ports import free_port
 
 OURS = "modelctl"
 _READY_SECONDS = 20.0

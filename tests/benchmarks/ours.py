@@ -10,8 +10,9 @@ import httpx
 
 from modelctl.errors import Corrupt
 from modelctl.evidence import HEADER, SEGMENT_SUFFIX, Tally, decode, frames
-from tests.benchmarks.processes import free_port, running
+from tests.benchmarks.processes import running
 from tests.benchmarks.proxies import Plan
+from tests.ports import free_port
 
 ROUTER = "modelctl.router"
 _LONGEST_TALLY = 1_024

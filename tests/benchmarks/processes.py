@@ -1,7 +1,6 @@
 """Processes of the benchmark: started and ended, and what a tree of them has used, from /proc and the CPU clocks of Linux."""
 
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -14,19 +13,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PATIENCE = 30.0
-_PORTS = (10_000, 30_000)
+_LAST_MOMENT = 0.5
 
 
 class EndedError(Exception):
     """A process ended that should have gone on."""
-
-
-def free_port() -> int:
-    """A port nobody listens on now, below those the system gives to outgoing connections: nobody takes it by chance meanwhile."""
-    while True:
-        port = random.randrange(*_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
@@ -53,13 +44,20 @@ def running(command: list[str], port: int, environment: Mapping[str, str] | None
             wait_for(port, process)
             yield process.pid
         except Exception as error:
-            if process.poll() is None:
+            if _runs_on(process):
                 raise
             words.seek(0)
             said = words.read()[-2_000:].decode(errors="replace")
             raise EndedError(f"{' '.join(command)} ended with {process.returncode}: {said}") from error
         finally:
             _kill(process)
+
+
+def _runs_on(process: subprocess.Popen[bytes]) -> bool:
+    """A process that was killed closes its sockets a moment before it can be asked for its end."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_LAST_MOMENT)
+    return process.returncode is None
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -19,8 +19,9 @@ from tests.benchmarks.figures import Run, UnfitError, ratio
 from tests.benchmarks.generator import SMALL_END, SMALL_REQUEST, Generator, percentile
 from tests.benchmarks.memory import idle_connections
 from tests.benchmarks.model_server import document
-from tests.benchmarks.processes import EndedError, cpu_seconds, free_port, part, resident_mib, running, spent, wait_for
+from tests.benchmarks.processes import EndedError, cpu_seconds, part, resident_mib, running, spent, wait_for
 from tests.benchmarks.tables import beside, measured, table
+from tests.ports import free_port
 
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n{"a":1,%b' % (7 + len(SMALL_END), SMALL_END)
 

@@ -15,17 +15,12 @@ import httpx
 import pytest
 
 import modelctl as package
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
 KEY = "a-key-that-only-tests-know"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
