@@ -14,6 +14,7 @@ from modelctl.router.refusal import Refusal
 from modelctl.router.table import SHADOW_PENDING, SHADOW_PENDING_BYTES
 from modelctl.settings import PREFIX, Address, Settings
 from modelctl.traffic import Arm, Backend, Capture, Role
+from tests.router.bounds import BOUNDS, KIB, MIB
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -65,6 +66,11 @@ def test_the_limits_of_shadows_are_documented() -> None:
     text = (DOCS / "behavior.md").read_text()
     inflight = Arm(backend="a", role=Role.CANDIDATE).max_inflight
     assert f"`max_inflight` ({inflight}) are in flight and {SHADOW_PENDING:,} (or {SHADOW_PENDING_BYTES >> 20} MiB" in text
+
+
+def test_the_bounds_of_memory_are_documented_as_they_are_measured() -> None:
+    documented = {row[0]: row[1] for row in rows("behavior.md", "Memory")}
+    assert documented == {what: f"{size // MIB} MiB" if size >= MIB else f"{size // KIB} KiB" for what, size in BOUNDS.items()}
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:

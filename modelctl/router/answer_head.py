@@ -6,6 +6,8 @@ from typing import Final
 from modelctl.router.events import is_event_stream
 from modelctl.router.head import PLAIN_CONNECTION, without_named
 
+MAX_HEAD: Final = 65_536
+_LINE_ENDS = b"\r\n"
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
@@ -92,6 +94,18 @@ class VersionError(Exception):
 
 class HeadTooLargeError(Exception):
     """Ends the parsing of an answer whose head is over the limit."""
+
+
+def whole_head(raw: bytes) -> tuple[bytes, int]:
+    """`raw` without the blank lines that llhttp skips before an answer, and where its head ends. Raises what ends the parsing."""
+    if raw[0] in _LINE_ENDS:
+        raw = raw.lstrip(_LINE_ENDS)
+    if raw[:7] != b"HTTP/1.":
+        raise VersionError
+    end = raw.find(b"\r\n\r\n")
+    if end > MAX_HEAD:
+        raise HeadTooLargeError
+    return raw, end
 
 
 class AnswerHead:

@@ -1,7 +1,7 @@
 """One connection of a client: bytes in, requests in order, answers in the same order.
 
 Requests behind the one that is being answered wait parsed in a queue, and the connection is not read meanwhile: what may be
-held is one read of the socket. A refusal takes its place in that order, so an earlier answer is never lost.
+held is MAX_AHEAD requests of one read of the socket. A refusal takes its place in that order, so an earlier answer is never lost.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from modelctl.router.address import plain_address
 from modelctl.router.admission import Gate
 from modelctl.router.exchange import Exchange
 from modelctl.router.head import RequestHead
-from modelctl.router.hold import QUEUE, UPLOAD, Hold, limit_reading
+from modelctl.router.hold import BEYOND, QUEUE, UPLOAD, Hold, limit_reading
 from modelctl.router.intake import Intake
 from modelctl.router.origin import Origin
 from modelctl.router.outgoing import send
@@ -23,6 +23,7 @@ from modelctl.router.refusal import Refusal, refusal_answer
 from modelctl.router.tunnel import EarlyBytes, Tunnel
 from modelctl.router.upstream import HIGH_WATER, Upstream
 
+MAX_AHEAD = 512  # requests that wait for the answer to the one before them
 _LINGER = 2.0
 _DRAIN_IDLE = 0.5  # seconds an idle client keeps its connection while the router drains
 _DRAIN_NEW = 2.0  # the same for one that has not asked anything yet: it has connected in order to
@@ -64,7 +65,7 @@ class ClientConnection:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
-        self._hold = Hold(self.transport)
+        self._hold = Hold(self.transport, self)
         name = transport.get_extra_info("peername")
         peer = name[0] if isinstance(name, tuple) else ""
         peer = plain_address(peer) if ":" in peer else peer
@@ -84,6 +85,7 @@ class ClientConnection:
         if self.active is not None:
             self.active.client_gone()
             self.active = None
+        self._intake.incoming = None  # which knows this connection: only the collector would find the two, much later
 
     def eof_received(self) -> bool:
         """It may wait for its answers (RFC 9112 9.6) or have left: a short while decides; an answer that has begun finds out."""
@@ -164,7 +166,7 @@ class ClientConnection:
         self._closed = True
         self._lingering = True
         self._queue.clear()
-        self._hold.drop(QUEUE | UPLOAD)
+        self._hold.drop(QUEUE | UPLOAD | BEYOND)
         self.deadline = self._clock.now + _LINGER
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -226,11 +228,14 @@ class ClientConnection:
 
     def on_head(self, exchange: Exchange) -> None:
         """Part of Receiver: it waits for the answers before its own."""
-        if self.active is not None:
+        if self.active is None:
+            self.active = exchange
+        elif len(self._queue) < MAX_AHEAD:
             self._queue.append(exchange)
             self._hold.add(QUEUE)
-            return
-        self.active = exchange
+        else:  # what is not answered may be asked again elsewhere (RFC 9112 9.3.2)
+            self._half_closed = True
+            self._hold.add(BEYOND)
 
     def on_upgrade(self, rest: bytes) -> None:
         """Part of Receiver."""
@@ -299,7 +304,7 @@ class ClientConnection:
         """An answer is complete: the next request of the queue has its turn."""
         self.active = None
         if self._ends_after(exchange.head):
-            if exchange.complete:
+            if exchange.complete and not self._hold.why & BEYOND:
                 self._close()
             else:
                 self._linger()

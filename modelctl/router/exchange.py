@@ -384,6 +384,7 @@ class Exchange:
             self.shown,
             self.trial.sends if self.trial is not None else 1,
         )
+        self.trial = None  # which knows this exchange: only the collector would find the two, and their bodies, much later
         self.served = payload = encode(served)
         self.client.spool.append(payload)
         if self.shadows:

@@ -11,6 +11,8 @@ from modelctl.router.clock import TICK
 from modelctl.router.overload import NONE, REFUSE, SHED, Load
 
 PERIOD = 1.0
+SPARE = 64 * 1024 * 1024  # bytes of freed memory that are kept for the next peak
+QUIET = 8  # requests in flight
 _STATM = Path("/proc/self/statm")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _WORDS = {
@@ -51,6 +53,7 @@ class Gauge:
         self._next = now + PERIOD
         self._lag = 0.0
         self._trim = _trimmer()
+        self._floor = resident()
 
     def tick(self, now: float, connections: Iterable[Idle]) -> None:
         """Once per TICK; `connections` are hurried when memory is short."""
@@ -59,11 +62,21 @@ class Gauge:
         if now < self._next:
             return
         self._next = now + PERIOD
-        if self._load.observe(resident(), lag=self._lag):
+        size = resident()
+        self._floor = min(self._floor, size)
+        if self._load.observe(size, lag=self._lag):
             self._report("shortage", _WORDS[self._load.level])
         self._lag = 0.0
         if self._load.memory != NONE:
             self._relieve(connections)
+        elif size > self._floor + SPARE and self._load.inflight <= QUIET:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """A peak is over: what it took goes back to the system. Some milliseconds for each 100 MiB, so not while much is asked."""
+        if self._trim is not None:
+            self._trim(0)
+        self._floor = resident()
 
     def _relieve(self, connections: Iterable[Idle]) -> None:
         if self._load.memory == REFUSE:

@@ -2,24 +2,31 @@
 
 import asyncio
 
+from modelctl.router.narrow import Receiver, narrow
+
 QUEUE, UPLOAD = 1, 2  # its requests wait their turn; what it uploads cannot be passed on
 EARLY = 4  # it sent on behind a request that may end HTTP here
+BEYOND = 8  # it asked for more ahead than is ever answered here
 
 
 class Hold:
-    """The reasons, as bits, and the transport they hold."""
+    """The reasons, as bits, and the transport they hold. Once an upload was held, `receiver` gets small reads."""
 
-    __slots__ = ("_transport", "why")
+    __slots__ = ("_narrow", "_receiver", "_transport", "why")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, receiver: Receiver) -> None:
         self.why = 0
         self._transport = transport
+        self._receiver = receiver
+        self._narrow = False
 
     def add(self, why: int) -> None:
         """Not read, for this reason too."""
         if not self.why:
             self._transport.pause_reading()
         self.why |= why
+        if why == UPLOAD and not self._narrow:
+            self._narrow = narrow(self._transport, self._receiver)
 
     def drop(self, why: int) -> None:
         """Not for these reasons any more."""

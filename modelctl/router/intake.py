@@ -192,7 +192,10 @@ class Intake:
         self.in_head = False
         exchange = Exchange(self._connection, self._head)
         exchange.refusal = refusal
+        self._raw.drop()
+        self._head.lines = []  # there may be very many
         self._head = RequestHead()
+        self._parser = httptools.HttpRequestParser(self)  # the old one holds what came of a field
         self.incoming = exchange
         self._connection.on_head(exchange)
 
@@ -231,7 +234,9 @@ class Intake:
             head.trailers = head.trailers and head.version == "1.1" and not head.switches
         head.finish()
         exchange = self.incoming = Exchange(self._connection, head)
-        exchange.refusal = refusal
+        if refusal is not None:
+            exchange.refusal = refusal
+            head.lines, head.start = [], b""
         if unusual:
             exchange.switches, exchange.trailers = head.switches, head.trailers
         if self._fresh:

@@ -39,6 +39,10 @@ class RawRead:
         """This read ends in a head, which `began` in it."""
         self._earlier = self.data if began else self._earlier + self.data
 
+    def drop(self) -> None:
+        """The head that is arriving is refused."""
+        self._earlier = b""
+
     def check_head(self, head: RequestHead, limit: int) -> Refusal | None:
         """What the parser does not tell of a head. Most stand first in their read, say HTTP, and are small."""
         data, self._earlier = self._earlier + self.data if self._earlier else self.data, b""

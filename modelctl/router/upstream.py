@@ -13,17 +13,17 @@ import httptools
 
 from modelctl import evidence
 from modelctl.endpoint import Endpoint
-from modelctl.router.answer_head import BODYLESS, NO_ANSWER, PLAIN_CODINGS, AnswerHead, HeadTooLargeError, VersionError
+from modelctl.router.answer_head import BODYLESS, MAX_HEAD, NO_ANSWER, PLAIN_CODINGS, AnswerHead, whole_head
 from modelctl.router.clock import Clock
 from modelctl.router.events import EventScan
 from modelctl.router.hold import limit_reading
 from modelctl.router.interim import EARLY_HINTS, SWITCHING, Interims, early_hints
+from modelctl.router.narrow import NARROW, narrow
 from modelctl.router.trailers import TrailerParser
 from modelctl.router.watch import Watch
 
 HIGH_WATER = 65_536
-MAX_HEAD = 65_536
-_LINE_ENDS = b"\r\n"
+MAX_BARE = 65_536  # bytes of chunk sizes, extensions and trailers without one of the body
 _MAX_KNOWN = 1_024  # bytes of a head that is remembered
 
 
@@ -75,9 +75,8 @@ class Upstream:
     """See the module. `parts` are the body bytes since the last call.
 
     llhttp reads heads and chunked bodies. A head that is the one before it on this connection, byte for byte, means the same and is
-    not read again; a body of known length is counted and passes by the parser.
-
-    An asyncio protocol by its methods, not by inheritance: compiled classes have no interpreted parents.
+    not read again; a body of known length is counted and passes by the parser. It is an asyncio protocol by its methods, not by
+    inheritance: compiled classes have no interpreted parents.
     """
 
     transport: asyncio.Transport
@@ -89,6 +88,8 @@ class Upstream:
     _began = 0.0
     used = False  # it has carried an answer
     _held = False
+    _narrow = False  # it has brought much, or too much: its reads are small
+    _bare = 0
     _unasked = False
     _raw = b""  # what came of a head that is not whole yet
     _interim = False
@@ -168,6 +169,7 @@ class Upstream:
         if not self._held and not self.closing:
             self._held = True
             self.transport.pause_reading()
+            self._narrow = self._narrow or narrow(self.transport, self)
 
     def unhold(self) -> None:
         """Read on."""
@@ -211,12 +213,11 @@ class Upstream:
                 self._break(evidence.TRUNCATED)
             else:  # a server that wants another certificate of ours says so only after its own handshake (RFC 8446 4.4.2)
                 self._break(evidence.TLS if isinstance(error, ssl.SSLError) else evidence.RESET)
+        self._reset()  # the parser knows this connection: what it has read would stay until the collector comes
 
     def eof_received(self) -> bool:
         """False: the backend has sent all it will, so the connection is closed. An idle one is not used again from now on.
-
-        Over TLS only its close_notify says so: a bare end of the connection may be an attacker's (RFC 9112 9.8).
-        """
+        Over TLS only its close_notify says so: a bare end of the connection may be an attacker's (RFC 9112 9.8)."""
         self._ended = True
         if self.leg is None:
             self.owner.on_lost(self)
@@ -269,6 +270,8 @@ class Upstream:
             leg.on_answer(self)
         elif self.head_complete and self.leg is not None:
             self.deadline = self.clock.now + self._idle_timeout
+            if len(data) > NARROW:
+                self._narrow = self._narrow or narrow(self.transport, self)
             leg.on_answer(self)
             self.parts = []
 
@@ -320,6 +323,10 @@ class Upstream:
         elif not self.complete and answer.size > 0:
             self._left = answer.size - sum(map(len, self.parts))
             self._behind = True
+        elif not self.complete:
+            self._bare = self._bare + len(data) if not self.parts else 0
+            if self._bare > MAX_BARE:
+                self._break(evidence.TRUNCATED)
 
     def _on_stop(self, stop: Exception, data: bytes) -> None:
         """The parser reads no further."""
@@ -344,18 +351,13 @@ class Upstream:
             self._unasked = True
             return
         status = self._parser.get_status_code()
-        if self._raw[0] in _LINE_ENDS:  # llhttp skips blank lines before an answer
-            self._raw = self._raw.lstrip(_LINE_ENDS)
-        if self._raw[:7] != b"HTTP/1.":
-            raise VersionError
-        end = self._raw.find(b"\r\n\r\n")
-        if end > MAX_HEAD:
-            raise HeadTooLargeError
+        self._raw, end = whole_head(self._raw)
         if status < 200:
             self._on_interim(status, end)
             return
         fresh = self._raw
         self._raw = b""
+        self._bare = -len(fresh)
         answer = self.answer = AnswerHead(status, fresh[:end].split(b"\r\n"), last=not self._parser.should_keep_alive())
         self.head_complete = True
         if self._watch is not None:
@@ -394,7 +396,5 @@ class Upstream:
             self.parts.append(data)
 
     def on_message_complete(self) -> None:
-        if self._interim:
-            self._interim = False
-        elif not self.complete:
-            self.complete = True
+        self.complete = self.complete or not self._interim
+        self._interim = False

@@ -161,7 +161,7 @@ def test_a_key_is_gone_from_requests_that_come_again(client: Client, old: ModelS
     assert [client.ask(request).status for request in requests] == [200] * 4
     for server in (old, new):
         arrivals = server.got("/keyed/again", 4)
-        assert [arrival.body for arrival in arrivals] == [b"0", b"1", b"2", b"3"]
+        assert sorted(arrival.body for arrival in arrivals) == [b"0", b"1", b"2", b"3"]  # copies may overtake each other
         assert [arrival.all(b"authorization") + arrival.all(b"x-other") for arrival in arrivals] == [[b"1"]] * 4
 
 

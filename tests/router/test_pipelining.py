@@ -5,6 +5,7 @@ from time import sleep
 
 import pytest
 
+from modelctl.router.client import MAX_AHEAD
 from tests.router.model_server import ModelServer, pause
 from tests.router.process import RouterProcess
 from tests.router.wire import get, ok, post, post_chunked
@@ -61,10 +62,24 @@ def test_hundreds_of_requests_in_one_piece_are_all_answered(router: RouterProces
         assert [client.read().one(b"x-request-id") for _ in range(400)] == [str(number).encode() for number in range(400)]
 
 
-def test_thousands_of_refusals_in_a_row_are_all_written(router: RouterProcess) -> None:
+def test_more_requests_ahead_than_may_wait_end_the_connection_behind_those_that_may(
+    router: RouterProcess, old: ModelServer
+) -> None:
+    old.on("/first", pause(0.2), ok())
     with router.client() as client:
-        client.send(get("/-/nothing") * 2_000)
-        assert {client.read().status for _ in range(2_000)} == {404}
+        client.send(get("/first") + get("/many") * 5_000)
+        replies = [client.read() for _ in range(1 + MAX_AHEAD)]
+        assert [reply.status for reply in replies] == [200] * (1 + MAX_AHEAD)
+        assert [reply.all(b"connection") for reply in replies[:-1]] == [[]] * MAX_AHEAD
+        assert replies[-1].one(b"connection") == b"close"
+        assert client.rest() == b""
+    assert len(old.got("/many", MAX_AHEAD)) == MAX_AHEAD
+
+
+def test_hundreds_of_refusals_in_a_row_are_all_written(router: RouterProcess) -> None:
+    with router.client() as client:
+        client.send(get("/-/nothing") * MAX_AHEAD)
+        assert {client.read().status for _ in range(MAX_AHEAD)} == {404}
 
 
 def test_an_error_in_the_second_request_does_not_lose_the_first_answer(router: RouterProcess, old: ModelServer) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections.abc import Iterator
 from time import monotonic
 from types import TracebackType
 from typing import NamedTuple
@@ -96,6 +97,15 @@ class Client:
             raise Incomplete("the connection ended before an answer")
         fields = [(bytes(name), bytes(value)) for name, value in head.headers.raw_items()]
         return Reply(head.status_code, fields, b"".join(body), bytes(head.http_version), monotonic() - started)
+
+    def body(self) -> Iterator[bytes]:
+        """The body of the next answer as it comes; nothing is kept. Raises h11.RemoteProtocolError when it is not whole."""
+        parser = _parser(b"GET")
+        while not isinstance(event := parser.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                parser.receive_data(self.socket.recv(262_144))
+            elif isinstance(event, h11.Data):
+                yield bytes(event.data)
 
     def ask(self, data: bytes) -> Reply:
         """Send one request and read its answer."""
