@@ -24,7 +24,14 @@ _ALONE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =
 
 
 # Laws are about values, not about speed: a busy machine fails no test. On CI the examples are the same in every run.
-settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
+# EXAMPLES=5000 looks harder, for whoever changes what the laws are about.
+settings.register_profile(
+    "laws",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+    max_examples=int(os.environ.get("EXAMPLES", "100")),
+)
 settings.load_profile("laws")
 
 _ROUTER = Path(__file__).resolve().parent.parent / "modelctl" / "router"
