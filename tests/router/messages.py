@@ -36,7 +36,9 @@ def _fields(names: st.SearchStrategy[bytes]) -> st.SearchStrategy[Fields]:
 
 request_fields = _fields(_names.filter(lambda name: name.lower() not in REQUEST_RULES))
 answer_fields = _fields(_names.filter(lambda name: answer_field(name + b": x").use == KEEP))
-_bytes = st.binary(max_size=40) | st.builds(lambda piece, times: piece * times, st.binary(min_size=1, max_size=9), st.integers(1, 9_000))
+_bytes = st.binary(max_size=40) | st.builds(
+    lambda piece, times: piece * times, st.binary(min_size=1, max_size=9), st.integers(1, 9_000)
+)
 _chunks = st.lists(_bytes.filter(bool), max_size=5).map(tuple)
 _extension = st.sampled_from([b"", b"", b";a", b";a=b", b';a="b c"', b";a;b=1"])
 _width = st.sampled_from([0, 0, 0, 4])
@@ -149,8 +151,11 @@ _SPLICES = [
 ]  # fmt: skip
 
 
+_HEAD = 300  # bytes of a message in which its head mostly is
+
+
 class Change(NamedTuple):
-    """At `place` (a fraction of the bytes that may be changed) `dropped` bytes give way to `splice`."""
+    """At `place` (a fraction of the message, or of its head where it is negative) `dropped` bytes give way to `splice`."""
 
     place: float
     dropped: int
@@ -158,13 +163,18 @@ class Change(NamedTuple):
 
     def apply(self, data: bytes) -> bytes:
         """The changed bytes."""
-        at = int(self.place * len(data))
+        at = int(self.place * len(data)) if self.place >= 0 else int(-self.place * min(len(data), _HEAD))
         return data[:at] + self.splice + data[at + self.dropped :]
 
 
 _place = st.floats(0, 1, exclude_max=True)
 changes = st.lists(
-    st.builds(Change, _place, st.sampled_from([0, 0, 0, 1, 1, 2, 5]), st.sampled_from([b"", *_SPLICES]) | st.binary(max_size=2)),
+    st.builds(
+        Change,
+        st.floats(-1, 1, exclude_min=True, exclude_max=True),
+        st.sampled_from([0, 0, 0, 1, 1, 2, 5]),
+        st.sampled_from([b"", *_SPLICES]) | st.binary(max_size=2),
+    ),
     min_size=1,
     max_size=3,
 )

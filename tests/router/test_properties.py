@@ -49,7 +49,9 @@ def test_any_valid_request_of_http_1_0_arrives_equal(scene: Scene, sent: Sent) -
     check_equal(scene.seen(), [sent])
 
 
-@given(several=st.lists(messages.requests, min_size=1, max_size=2), order=st.lists(st.integers(0, 1), max_size=4), cuts=messages.cuts)
+@given(
+    several=st.lists(messages.requests, min_size=1, max_size=2), order=st.lists(st.integers(0, 1), max_size=4), cuts=messages.cuts
+)
 def test_requests_arrive_equal_however_their_bytes_are_split(
     scene: Scene, several: list[Sent], order: list[int], cuts: list[float]
 ) -> None:
