@@ -94,6 +94,17 @@ class HeadTooLargeError(Exception):
     """Ends the parsing of an answer whose head is over the limit."""
 
 
+def without_blank_lines(raw: bytes) -> bytes:
+    """An answer from its status line on. llhttp skips every CR and LF before it; only whole empty lines are harmless there.
+
+    Raises VersionError.
+    """
+    rest = raw.lstrip(b"\r\n")
+    if rest[:7] != b"HTTP/1." or raw[: len(raw) - len(rest)].replace(b"\r\n", b""):
+        raise VersionError
+    return rest
+
+
 class AnswerHead:
     """What the head of an answer says. `start` is what is forwarded of it, up to the fields that the router adds.
 

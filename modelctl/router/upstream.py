@@ -13,7 +13,7 @@ import httptools
 
 from modelctl import evidence
 from modelctl.endpoint import Endpoint
-from modelctl.router.answer_head import BODYLESS, NO_ANSWER, PLAIN_CODINGS, AnswerHead, HeadTooLargeError, VersionError
+from modelctl.router.answer_head import BODYLESS, NO_ANSWER, PLAIN_CODINGS, AnswerHead, HeadTooLargeError, without_blank_lines
 from modelctl.router.clock import Clock
 from modelctl.router.events import EventScan
 from modelctl.router.hold import limit_reading
@@ -23,7 +23,6 @@ from modelctl.router.watch import Watch
 
 HIGH_WATER = 65_536
 MAX_HEAD = 65_536
-_LINE_ENDS = b"\r\n"
 _MAX_KNOWN = 1_024  # bytes of a head that is remembered
 
 
@@ -344,10 +343,8 @@ class Upstream:
             self._unasked = True
             return
         status = self._parser.get_status_code()
-        if self._raw[0] in _LINE_ENDS:  # llhttp skips blank lines before an answer
-            self._raw = self._raw.lstrip(_LINE_ENDS)
         if self._raw[:7] != b"HTTP/1.":
-            raise VersionError
+            self._raw = without_blank_lines(self._raw)
         end = self._raw.find(b"\r\n\r\n")
         if end > MAX_HEAD:
             raise HeadTooLargeError

@@ -1,5 +1,6 @@
 """Strategies of valid HTTP/1 messages, and of the ways to spoil them."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -184,7 +185,7 @@ cuts = st.lists(_place, max_size=5)
 def cut(data: bytes, places: Sequence[float]) -> list[bytes]:
     """`data` in pieces, none of them empty."""
     ends = sorted({int(place * len(data)) for place in places} | {0, len(data)})
-    return [data[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def changed(data: bytes, edits: Sequence[Change]) -> bytes:

@@ -94,7 +94,7 @@ class Scene:
         with self.router.client() as client:
             if first:
                 client.ask(first)
-            with suppress(ConnectionError):  # it may have been refused already
+            with suppress(OSError):  # it may have been refused already
                 for number, piece in enumerate(pieces):
                     if number:
                         sleep(BETWEEN_PIECES)
