@@ -1,6 +1,7 @@
 """One router with its own defaults before servers as people run them, and clients as people use them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,19 @@ def agent(request: pytest.FixtureRequest, base: str) -> Iterator[Agent]:
     agent = AGENTS[request.param](base)
     yield agent
     agent.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., RouterProcess]]:
+    """Starts routers of a test's own."""
+    running: list[RouterProcess] = []
+
+    def starter(table: RoutingTable) -> RouterProcess:
+        router = RouterProcess(tmp_path / "data", table)
+        running.append(router)
+        return router
+
+    yield starter
+    for router in running:
+        assert router.stop() == 0
+        assert "Traceback" not in router.events(), router.events()

@@ -37,11 +37,12 @@ def digest(size: int) -> str:
 
 
 class Streams:
-    """What streams of events did: when they were left, in seconds of `monotonic`, and how many run."""
+    """What streams of events did: when they were left, in seconds of `monotonic`, how many run, and how many ever began."""
 
     def __init__(self) -> None:
         self.left_at: list[float] = []
         self.running = 0
+        self.begun = 0
 
 
 streams = Streams()
@@ -101,15 +102,19 @@ async def _cookies(request: Request) -> Response:
 
 
 async def _events(request: Request) -> Response:
-    """Numbered events, `gap` seconds apart, for ever unless `count` says how many."""
+    """Numbered events, `gap` seconds apart, for ever unless `count` says how many; the second waits for so many other streams."""
     count, gap = int(request.query_params.get("count", 1 << 30)), float(request.query_params.get("gap", 0.01))
+    together = int(request.query_params.get("together", 0))
 
     async def events() -> AsyncIterator[bytes]:
         streams.running += 1
+        streams.begun += 1
         try:
             for number in range(count):
                 yield event(number)
                 await asyncio.sleep(gap)
+                while streams.begun < together:
+                    await asyncio.sleep(0.01)
         finally:
             streams.running -= 1
             streams.left_at.append(monotonic())

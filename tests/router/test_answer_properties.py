@@ -82,10 +82,15 @@ def kept(fields: Pairs) -> Pairs:
 
 
 def strict(data: bytes, method: bytes, *, closes: bool) -> Answer | None:
-    """The first final answer in `data` as h11 reads it; None when it refuses it, or when it is not whole."""
+    """The first final answer in `data` as h11 reads it; None when it refuses it, or when it is not whole.
+
+    h11 does not know the empty lines that old servers leave behind a body (RFC 9112 2.2 asks servers to skip a client's).
+    """
     parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
     parser.send(h11.Request(method=method, target="/", headers=[("host", "x")]))
     parser.send(h11.EndOfMessage())
+    while data.startswith(b"\r\n"):
+        data = data[2:]
     parser.receive_data(data)
     if closes:
         parser.receive_data(b"")
