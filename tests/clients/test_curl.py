@@ -34,7 +34,9 @@ def check_upload(base: str, size: int, folder: Path) -> None:
     """curl asks for leave to send a large body: the router gives it, and the server is not asked."""
     path = file_of(folder, size)
     expected = {"size": size, "sha256": digest(size), "expect": None}
-    assert json.loads(curl("--header", "Expect: 100-continue", "--upload-file", str(path), f"{base}/digest", "-X", "POST")) == expected
+    assert (
+        json.loads(curl("--header", "Expect: 100-continue", "--upload-file", str(path), f"{base}/digest", "-X", "POST")) == expected
+    )
     chunked = ("--header", "Transfer-Encoding: chunked", "--request", "POST", "--upload-file", str(path))
     assert json.loads(curl(*chunked, f"{base}/digest")) == expected
 
@@ -43,7 +45,9 @@ def check_download(base: str, size: int, folder: Path) -> None:
     for url in (f"{base}/body/{size}", f"{base}/body/{size}?chunked=1"):
         curl("--output", str(folder / "download"), url)
         assert (folder / "download").stat().st_size == size
-        assert json.loads(curl("--request", "POST", "--upload-file", str(folder / "download"), f"{base}/digest"))["sha256"] == digest(size)
+        assert json.loads(curl("--request", "POST", "--upload-file", str(folder / "download"), f"{base}/digest"))[
+            "sha256"
+        ] == digest(size)
 
 
 def test_large_bodies_pass_both_ways(base: str, tmp_path: Path) -> None:
@@ -60,7 +64,9 @@ def test_a_gibibyte_passes_both_ways(base: str, tmp_path: Path) -> None:
 
 def test_leave_to_send_a_body_comes_before_the_body(base: str, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    curl("--header", "Expect: 100-continue", "--expect100-timeout", "60", "--data", "{}", "--trace-ascii", str(trace), f"{base}/echo")
+    curl(
+        "--header", "Expect: 100-continue", "--expect100-timeout", "60", "--data", "{}", "--trace-ascii", str(trace), f"{base}/echo"
+    )
     lines = trace.read_text().splitlines()
     leave = next(number for number, line in enumerate(lines) if "HTTP/1.1 100 Continue" in line)
     assert leave < next(number for number, line in enumerate(lines) if line.startswith("=> Send data"))
@@ -85,7 +91,9 @@ def test_head_a_redirect_and_a_zipped_answer_pass_as_they_are(base: str) -> None
     fields = curl("--head", f"{base}/body/1000").decode().lower()
     assert fields.startswith("http/1.1 200 ok\r\n")
     assert "content-length: 1000\r\n" in fields
-    followed = curl("--location", "--write-out", "%{num_redirects} %{url_effective}", "--output", "/dev/null", f"{base}/redirect/302")
+    followed = curl(
+        "--location", "--write-out", "%{num_redirects} %{url_effective}", "--output", "/dev/null", f"{base}/redirect/302"
+    )
     assert followed.decode() == f"1 {base}/landed?far=1"
     assert curl("--header", "Accept-Encoding: gzip", f"{base}/zipped") == ZIPPED
     assert json.loads(curl("--compressed", f"{base}/zipped")) == {"zipped": "x" * 1_000}
@@ -102,6 +110,8 @@ def test_an_answer_that_breaks_off_is_an_error_to_curl(base: str) -> None:
 
 
 def test_a_connection_that_the_client_wants_closed_is_closed(base: str) -> None:
-    said = curl("--header", "Connection: close", "--include", f"{base}/body/10", f"{base}/body/10", "--write-out", "%{num_connects}")
+    said = curl(
+        "--header", "Connection: close", "--include", f"{base}/body/10", f"{base}/body/10", "--write-out", "%{num_connects}"
+    )
     assert said.lower().count(b"connection: close\r\n") == 2
     assert said.endswith(b"1")

@@ -9,14 +9,17 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
+from modelctl.evidence import Served
 from modelctl.traffic import Backend, Route, RoutingTable
 from tests.clients.agents import PATIENCE
 from tests.clients.model_app import UvicornServer
 from tests.router.conftest import baseline
 from tests.router.process import RouterProcess
+from tests.router.toxic import Toxic, ToxicProxy
 
 KEEP_ALIVE = 1
 CLIENTS = 12
+ROUNDS = 20  # until a request has met the end of its connection, which the first two mostly do
 
 
 @pytest.fixture
@@ -25,6 +28,15 @@ def impatient() -> Iterator[UvicornServer]:
     server = UvicornServer(keep_alive=KEEP_ALIVE)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def far(impatient: UvicornServer) -> Iterator[ToxicProxy]:
+    """A long way to it: 50 ms in each direction."""
+    proxy = ToxicProxy(int(impatient.url.rpartition(":")[2]))
+    proxy.suffer(up=Toxic(latency=0.05), down=Toxic(latency=0.05))
+    yield proxy
+    proxy.stop()
 
 
 def table(url: str, pool_idle_ms: int) -> RoutingTable:
@@ -49,13 +61,21 @@ def asked(base: str, method: str, *, every: tuple[float, float], rounds: int) ->
     return statuses
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_a_server_that_closes_as_a_request_comes_costs_no_idempotent_one(
-    start: Callable[..., RouterProcess], impatient: UvicornServer, method: str
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_server_that_closes_while_a_request_is_under_way_costs_no_idempotent_one(
+    start: Callable[..., RouterProcess], impatient: UvicornServer, far: ToxicProxy, method: str
 ) -> None:
-    router = start(table(impatient.url, 60_000))  # longer than the server keeps a connection: every round may meet its end
+    """The pool keeps connections longer than the server, and the way is long: many requests meet the end of their connection."""
+    router = start(table(far.url, 60_000))
     base = f"http://127.0.0.1:{router.ready().port}"
-    assert asked(base, method, every=(0.95, 1.05), rounds=6) == {200: 6 * CLIENTS}
+    attempts: Counter[int] = Counter()
+    for _ in range(ROUNDS):
+        assert asked(base, method, every=(1.0, 1.2), rounds=2) == {200: 2 * CLIENTS}
+        attempts = Counter(record.attempts for record in router.records() if isinstance(record, Served))
+        if attempts[2]:
+            break
+    print(f"{attempts[2]} of {attempts.total()} requests met the end of their connection")
+    assert set(attempts) == {1, 2}
 
 
 def test_no_method_meets_a_closed_connection_when_the_pool_is_shorter_than_the_servers(
@@ -63,4 +83,4 @@ def test_no_method_meets_a_closed_connection_when_the_pool_is_shorter_than_the_s
 ) -> None:
     router = start(table(uvicorn_server.url, 4_000))  # both defaults: 4 s here, 5 s there
     base = f"http://127.0.0.1:{router.ready().port}"
-    assert asked(base, "POST", every=(4.9, 5.1), rounds=3) == {200: 3 * CLIENTS}
+    assert asked(base, "POST", every=(4.9, 5.1), rounds=2) == {200: 2 * CLIENTS}
