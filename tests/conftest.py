@@ -40,7 +40,9 @@ _ROUTER = Path(__file__).resolve().parent.parent / "modelctl" / "router"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Ends the run when a compiled file of the router is older than its source: the tests would see yesterday's code."""
-    config.addinivalue_line("markers", "external: needs curl and Node.js; left out, and said so, where one is not installed")
+    config.addinivalue_line(
+        "markers", "external(program): needs a program that is no Python package; left out where it is not installed"
+    )
     for built in _ROUTER.glob("*.so"):
         source = _ROUTER / f"{built.name.partition('.')[0]}.py"
         if not source.exists() or source.stat().st_mtime > built.stat().st_mtime:
@@ -49,15 +51,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> list[str]:
     """Says what will not be tested here."""
-    absent = missing()
-    return [f"LEFT OUT, because this machine has no {' and no '.join(absent)}: the tests marked `external`"] if absent else []
+    return [f"LEFT OUT: the tests that need {program}, which this machine does not have" for program in missing()]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what cannot run here. CI asks for everything with EXTERNAL=1: there it fails."""
-    if missing() and "EXTERNAL" not in os.environ:
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("external")])
-        items[:] = [item for item in items if not item.get_closest_marker("external")]
+    """Leaves out what cannot run here, as the header says."""
+    absent = missing()
+    left = [item for item in items if any(mark.args[0] in absent for mark in item.iter_markers("external"))]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 def _run(url: str, *commands: str) -> None:

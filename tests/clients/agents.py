@@ -1,9 +1,12 @@
-"""Python's HTTP clients behind one face: nothing they would do by themselves (redirects, decoding) is left on."""
+"""Python's HTTP clients behind one face: nothing they would do by themselves (redirects, decoding) is left on.
+
+`ca` is a file with the authority they trust.
+"""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from typing import BinaryIO, NamedTuple, Protocol
 
 import aiohttp
@@ -52,8 +55,8 @@ def _threaded(ask: Callable[[str], Got], paths: Sequence[str]) -> list[Got]:
 class HttpxAgent:
     """httpx."""
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False)
+    def __init__(self, url: str, ca: str = "") -> None:
+        self._client = httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False, verify=_trusting(ca))
 
     def ask(self, method: str, path: str, body: Body = None) -> Got:
         with self._client.stream(method, path, content=body) as answer:
@@ -74,11 +77,12 @@ class HttpxAgent:
 class RequestsAgent:
     """requests, on urllib3."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ca: str = "") -> None:
         self._url = url
         self._session = requests.Session()
+        self._session.verify = ca or True
         self._session.trust_env = False
-        self._session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_WORKERS))
+        self._session.mount(url, requests.adapters.HTTPAdapter(pool_maxsize=_WORKERS))
 
     def _open(self, method: str, path: str, body: Body) -> requests.Response:
         return self._session.request(method, self._url + path, data=body, stream=True, allow_redirects=False, timeout=PATIENCE)
@@ -103,13 +107,18 @@ class RequestsAgent:
 class AiohttpAgent:
     """aiohttp, on a loop of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ca: str = "") -> None:
         self._runner = asyncio.Runner()
-        self._session = self._runner.run(self._open(url))
+        self._session = self._runner.run(self._open(url, ca))
 
-    async def _open(self, url: str) -> aiohttp.ClientSession:
-        timeout = aiohttp.ClientTimeout(total=PATIENCE)
-        return aiohttp.ClientSession(url, auto_decompress=False, timeout=timeout, cookie_jar=aiohttp.CookieJar(unsafe=True))
+    async def _open(self, url: str, ca: str) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            url,
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=PATIENCE),
+            connector=aiohttp.TCPConnector(ssl=_trusting(ca)),
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+        )
 
     async def _ask(self, method: str, path: str, body: Body = None) -> Got:
         data = body if body is None or isinstance(body, bytes) or hasattr(body, "read") else _spread(body)
@@ -148,10 +157,9 @@ async def _spread(body: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-AGENTS: dict[str, Callable[[str], Agent]] = {"httpx": HttpxAgent, "requests": RequestsAgent, "aiohttp": AiohttpAgent}
+def _trusting(ca: str) -> ssl.SSLContext:
+    """Trusts the authority in this file, or those of the system."""
+    return ssl.create_default_context(cafile=ca or None)
 
 
-def first_pieces(agent: Agent, path: str, count: int) -> list[bytes]:
-    """The first pieces of a body whose end is not waited for."""
-    with closing(agent.read(path)) as pieces:
-        return [next(pieces) for _ in range(count)]
+AGENTS: dict[str, Callable[..., Agent]] = {"httpx": HttpxAgent, "requests": RequestsAgent, "aiohttp": AiohttpAgent}

@@ -8,7 +8,8 @@ import pytest
 from modelctl.traffic import Backend, Route, RoutingTable
 from tests.clients.agents import AGENTS, Agent
 from tests.clients.model_app import UvicornServer
-from tests.clients.servers import AiohttpServer, PlainServer
+from tests.clients.servers import AiohttpServer, PlainServer, Server
+from tests.router.authority import Authority
 from tests.router.conftest import baseline
 from tests.router.process import RouterProcess
 
@@ -26,7 +27,7 @@ def uvicorn_server() -> Iterator[UvicornServer]:
 @pytest.fixture(scope="session")
 def router(uvicorn_server: UvicornServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterProcess]:
     """It asks uvicorn, and below /aiohttp and /plain the servers of aiohttp and of the standard library."""
-    others = {"aiohttp": AiohttpServer(), "plain": PlainServer("HTTP/1.1"), "older": PlainServer("HTTP/1.0")}
+    others: dict[str, Server] = {"aiohttp": AiohttpServer(), "plain": PlainServer("HTTP/1.1"), "older": PlainServer("HTTP/1.0")}
     urls = {"uvicorn": uvicorn_server.url, **{name: server.url for name, server in others.items()}}
     table = RoutingTable(
         version=1,
@@ -39,6 +40,12 @@ def router(uvicorn_server: UvicornServer, tmp_path_factory: pytest.TempPathFacto
     assert "Traceback" not in router.events(), router.events()
     for server in others.values():
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Issues certificates."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Clients that are no Python packages: where they are, and how they are run."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,9 +14,10 @@ def missing() -> list[str]:
     return [name for name in PROGRAMS if shutil.which(name) is None]
 
 
-def run(*command: str, data: bytes | None = None) -> bytes:
+def run(*command: str, data: bytes | None = None, environment: dict[str, str] | None = None) -> bytes:
     """What a program prints. Raises CalledProcessError, with what it complains about."""
-    done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
+    env = os.environ | (environment or {})
+    done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False, env=env)
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr.decode())
     return done.stdout
@@ -26,10 +28,10 @@ def curl(*arguments: str, data: bytes | None = None) -> bytes:
     return run("curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(_SECONDS), *arguments, data=data)
 
 
-def node(script: str, *arguments: str) -> bytes:
-    """What a module of JavaScript prints; it finds its arguments in `argv`."""
+def node(script: str, *arguments: str, ca: str = "") -> bytes:
+    """What a module of JavaScript prints; it finds its arguments in `argv`, and trusts the authority in the file `ca`."""
     program = f"const argv = process.argv.slice(1);\n{script}"
-    return run("node", "--input-type=module", "--eval", program, *arguments)
+    return run("node", "--input-type=module", "--eval", program, *arguments, environment={"NODE_EXTRA_CA_CERTS": ca})
 
 
 def script(name: str) -> str:

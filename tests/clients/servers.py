@@ -6,11 +6,21 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import BinaryIO
+from io import BufferedIOBase
+from typing import Protocol
 
 from aiohttp import web
 
 from tests.clients.model_app import PIECE
+
+
+class Server(Protocol):
+    """A server in a thread."""
+
+    url: str
+
+    def stop(self) -> None:
+        """End it."""
 
 
 class AiohttpServer:
@@ -86,14 +96,14 @@ class _Plain(BaseHTTPRequestHandler):
         """Tests look at answers."""
 
 
-def _pieces(file: BinaryIO, left: int) -> Iterator[bytes]:
+def _pieces(file: BufferedIOBase, left: int) -> Iterator[bytes]:
     while left:
         piece = file.read(min(left, PIECE))
         left -= len(piece)
         yield piece
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def _chunks(file: BufferedIOBase) -> Iterator[bytes]:
     while size := int(file.readline(), 16):
         yield file.read(size)
         file.readline()

@@ -11,7 +11,7 @@ from tests.clients.model_app import ZIPPED, digest, event, pattern
 from tests.clients.programs import curl
 from tests.clients.test_python_clients import LARGE, file_of
 
-pytestmark = pytest.mark.external
+pytestmark = pytest.mark.external("curl")
 JSON = ("--header", "Content-Type: application/json")
 
 

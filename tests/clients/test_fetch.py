@@ -10,7 +10,7 @@ from tests.clients.programs import node, script
 from tests.clients.test_python_clients import LARGE
 from tests.router.process import eventually
 
-pytestmark = pytest.mark.external
+pytestmark = pytest.mark.external("node")
 
 
 def check(base: str, size: int) -> None:

@@ -86,7 +86,7 @@ def kept(fields: Pairs) -> Pairs:
 def strict(data: bytes, method: bytes, *, closes: bool) -> Answer | None:
     """The first final answer in `data` as h11 reads it; None when it refuses it, or when it is not whole.
 
-    Two things are the router's own: empty lines that old servers leave behind a body are skipped (RFC 9112 2.2 asks that of servers),
+    Two things are the router's own: empty lines that old servers leave behind a body are skipped (RFC 9112 2.2 asks servers to),
     and the reason phrase is neither read nor passed on (RFC 9112 4: a client should ignore it).
     """
     parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
