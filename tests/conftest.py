@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from modelctl.store import schema
 from modelctl.store.tables import metadata
+from tests.clients.programs import missing
 
 with warnings.catch_warnings():
     # It asks for XDG_RUNTIME_DIR while it is imported, which no login session set on a build machine.
@@ -25,23 +26,47 @@ _ALONE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =
 
 
 # Laws are about values, not about speed: a busy machine fails no test. On CI the examples are the same in every run.
-settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
+# EXAMPLES=5000 looks harder, for whoever changes what the laws are about.
+settings.register_profile(
+    "laws",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+    max_examples=int(os.environ.get("EXAMPLES", "100")),
+)
 settings.load_profile("laws")
 
 _ROUTER = Path(__file__).resolve().parent.parent / "modelctl" / "router"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Ends the run when a compiled file of the router is older than its source: the tests would see yesterday's code.
 
     A run in the background has Ctrl-C switched off by its shell; the programs that tests start would inherit that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.addinivalue_line(
+        "markers", "external(program): needs a program that is no Python package; left out where it is not installed"
+    )
     for built in _ROUTER.glob("*.so"):
         source = _ROUTER / f"{built.name.partition('.')[0]}.py"
         if not source.exists() or source.stat().st_mtime > built.stat().st_mtime:
             pytest.exit(f"{source.name} is newer than its compiled form: run `make .venv/.ready`", 2)
+
+
+def pytest_report_header() -> list[str]:
+    """Says what will not be tested here."""
+    return [f"LEFT OUT: the tests that need {program}, which this machine does not have" for program in missing()]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what cannot run here, as the header says."""
+    absent = missing()
+    left = [item for item in items if any(mark.args[0] in absent for mark in item.iter_markers("external"))]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 def _run(url: str, *commands: str) -> None:

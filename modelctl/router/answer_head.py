@@ -97,11 +97,15 @@ class HeadTooLargeError(Exception):
 
 
 def whole_head(raw: bytes) -> tuple[bytes, int]:
-    """`raw` without the blank lines that llhttp skips before an answer, and where its head ends. Raises what ends the parsing."""
-    if raw[0] in _LINE_ENDS:
-        raw = raw.lstrip(_LINE_ENDS)
+    """`raw` from its status line on, and where its head ends. Raises what ends the parsing.
+
+    llhttp skips every CR and LF before an answer; only whole empty lines are harmless there.
+    """
     if raw[:7] != b"HTTP/1.":
-        raise VersionError
+        rest = raw.lstrip(_LINE_ENDS)
+        if not rest.startswith(b"HTTP/1.") or raw[: len(raw) - len(rest)].replace(_LINE_ENDS, b""):
+            raise VersionError
+        raw = rest
     end = raw.find(b"\r\n\r\n")
     if end > MAX_HEAD:
         raise HeadTooLargeError

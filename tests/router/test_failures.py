@@ -92,6 +92,12 @@ def test_an_answer_that_is_not_http_is_a_bad_gateway(router: RouterProcess, old:
     assert (answer.failure, answer.status) == ("invalid", 0)
 
 
+@pytest.mark.parametrize("odd", [b"\r", b"\n", b"\n\r\n", b"\r\n\r", b"\r\n\n", b"\r\r\n"])
+def test_a_bare_line_end_before_an_answer_is_not_http(router: RouterProcess, old: ModelServer, odd: bytes) -> None:
+    old.on("/bare", odd + ok(b"smuggled"))
+    assert router.ask(get("/bare")).one(b"modelctl-error") == b"upstream-invalid"
+
+
 def test_blank_lines_before_an_answer_are_skipped(router: RouterProcess, old: ModelServer) -> None:
     old.on("/blank", b"\r\n\r\n" + ok(b"after all", "X-Field: 1"))
     reply = router.ask(get("/blank"))

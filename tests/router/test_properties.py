@@ -1,0 +1,82 @@
+"""Laws of forwarding, over real sockets: h11 is the strict reader of what the router sends, and of what it should have read."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.router import messages
+from tests.router.messages import Change, Sent, changed, cut
+from tests.router.scene import Scene, Seen
+
+PROBE = b"GET /probe HTTP/1.1\r\nHost: models.example\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    scene = Scene(tmp_path_factory.mktemp("scene"))
+    yield scene
+    scene.stop()
+
+
+def check_equal(seen: Seen, expected: Sequence[Sent]) -> None:
+    seen.check()
+    assert seen.whole == [(sent.method, sent.target, list(sent.fields), sent.body.data) for sent in expected]
+    sizes = [(record.request.method, record.request.target, record.request.size) for record in seen.records]
+    assert sizes == [(sent.method, sent.target, len(sent.body.data)) for sent in expected]
+
+
+def check_same(whole: Seen, split: Seen) -> None:
+    """A refusal before the body is there ends the connection: the bytes behind it may be read in the one case only."""
+    longer, shorter = sorted((whole, split), key=lambda seen: -len(seen.statuses))
+    assert longer.statuses[: len(shorter.statuses)] == shorter.statuses
+    assert longer.whole[: len(shorter.whole)] == shorter.whole
+    assert shorter.statuses == longer.statuses or shorter.statuses[-1] >= 400
+    assert longer.statuses != shorter.statuses or longer.whole == shorter.whole
+
+
+@given(sent=messages.requests)
+def test_any_valid_request_arrives_equal_the_first_time_and_again(scene: Scene, sent: Sent) -> None:
+    with scene.router.client() as client:
+        assert [client.ask(sent.render()).status for _ in range(2)] == [200, 200]
+    check_equal(scene.seen(), [sent, sent])
+
+
+@given(sent=messages.older_requests)
+def test_any_valid_request_of_http_1_0_arrives_equal(scene: Scene, sent: Sent) -> None:
+    assert scene.router.ask(sent.render()).status == 200
+    check_equal(scene.seen(), [sent])
+
+
+@given(
+    several=st.lists(messages.requests, min_size=1, max_size=2), order=st.lists(st.integers(0, 1), max_size=4), cuts=messages.cuts
+)
+def test_requests_arrive_equal_however_their_bytes_are_split(
+    scene: Scene, several: list[Sent], order: list[int], cuts: list[float]
+) -> None:
+    line = several + [several[number % len(several)] for number in order]
+    seen = scene.sent(*cut(b"".join(sent.render() for sent in line), cuts), first=several[0].render())
+    if not seen.hurried:
+        assert seen.statuses == [200] * len(line)
+        check_equal(seen, [several[0], *line])
+
+
+@given(several=st.lists(messages.requests, min_size=1, max_size=2), edits=messages.changes, cuts=messages.cuts)
+def test_any_bytes_mean_the_same_however_they_are_split(
+    scene: Scene, several: list[Sent], edits: list[Change], cuts: list[float]
+) -> None:
+    first = several[0].render()
+    data = first + changed(b"".join(sent.render() for sent in several), edits) + PROBE
+    whole = scene.sent(data, first=first)
+    split = scene.sent(*cut(data, cuts), first=first)
+    if not (whole.hurried or split.hurried):
+        check_same(whole, split)
+
+
+@given(sent=messages.requests, edits=messages.changes, cuts=messages.cuts, known=st.booleans())
+def test_spoiled_framing_is_refused_or_means_the_same_to_the_backend(
+    scene: Scene, sent: Sent, edits: list[Change], cuts: list[float], known: bool
+) -> None:
+    data = sent.render()
+    scene.sent(*cut(changed(data, edits) + PROBE, cuts), first=data if known else b"").check()
