@@ -149,7 +149,9 @@ class Wire:
 
 
 class _Dialer(Dialer):
-    """Opens wires. Every `refuses`-th connection fails."""
+    """Opens wires. Every `refuses`-th connection fails in one of these ways."""
+
+    _WAYS = (ConnectionRefusedError, TimeoutError, PermissionError, UnicodeError, RuntimeError)
 
     def __init__(self, scene: "Scene", backend: Backend) -> None:
         super().__init__(backend, ANYWHERE, credentials=None, report=unheard)
@@ -160,7 +162,7 @@ class _Dialer(Dialer):
         scene = self._scene
         scene.dials += 1
         if scene.refuses and scene.dials % scene.refuses == 0:
-            raise ConnectionRefusedError
+            raise self._WAYS[scene.dials % len(self._WAYS)]
         protocol = cast("Any", factory())
         wire = scene.wire(protocol)
         scene.backends.append(wire)
