@@ -14,7 +14,8 @@ from modelctl.errors import InvalidInput
 _FIELD_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PATH = re.compile(r"/[!-~]{0,1023}")
-_SERVER_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
+_LABEL = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+_SERVER_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?")
 
 
 class RetryOn(StrEnum):

@@ -34,7 +34,7 @@ SUCCESS: Final = 0
 FAILURE: Final = 1
 NEITHER: Final = 2
 
-_FAILURES = frozenset({evidence.CONNECT, evidence.TIMEOUT, evidence.RESET, evidence.INVALID, evidence.TRUNCATED})
+_FAILURES = frozenset({evidence.CONNECT, evidence.TLS, evidence.TIMEOUT, evidence.RESET, evidence.INVALID, evidence.TRUNCATED})
 
 
 def judge(status: int, failure: str) -> int:

@@ -74,6 +74,8 @@ class Dialer:
             return (await loop.create_connection(factory, address, endpoint.port, ssl=context, server_hostname=name))[1]
         except (ConnectionResetError, ConnectionAbortedError) as error:
             raise ssl.SSLError("it closed the connection inside the TLS handshake") from error
+        except ValueError as error:
+            raise ssl.SSLError(f"{name!r} cannot be asked for: {error}") from error
 
     def _tell(self, endpoint: Endpoint, address: str, *, error: OSError) -> None:
         """Only what the evidence's one word does not explain: the rules of where to go and whom to trust."""

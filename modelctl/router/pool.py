@@ -100,7 +100,7 @@ class Pool:
         """Open a connection. When that fails, everybody who waited when it began (order below `before`) has waited long enough."""
         try:
             upstream = await self.open(self, self._home.connect_timeout)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is: who waits for it must not wait for ever)
             self._dials -= 1
             self._fail(before, failure_of(error))
         else:

@@ -242,7 +242,7 @@ POLICIES = st.builds(
 
 def test_what_an_answer_says() -> None:
     assert [judge(status, "") for status in (200, 304, 404, 422, 429, 500, 502, 503, 504)] == [0, 0, 0, 0, 2, 1, 1, 1, 1]
-    failures = (evidence.CONNECT, evidence.TIMEOUT, evidence.RESET, evidence.TRUNCATED, evidence.INVALID)
+    failures = (evidence.CONNECT, evidence.TLS, evidence.TIMEOUT, evidence.RESET, evidence.TRUNCATED, evidence.INVALID)
     assert {judge(200, failure) for failure in failures} == {FAILURE}
     assert {judge(0, failure) for failure in (evidence.CLIENT_GONE, evidence.OVERLOAD)} == {NEITHER}
 

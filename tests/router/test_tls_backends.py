@@ -9,6 +9,7 @@ from time import sleep
 
 import pytest
 
+from modelctl.errors import InvalidInput
 from modelctl.policy import Tls
 from modelctl.traffic import Arm, Backend, HostSent, Role, Route, RoutingTable
 from tests.router.authority import Authority
@@ -103,6 +104,12 @@ def test_the_server_name_is_asked_for_and_verified(start: Start, serve: Serve, a
     router = start(to(model.url, tls=Tls(ca=authority.ca, server_name="model.internal")))
     assert router.ask(get("/")).status == 200
     assert asked == ["model.internal"]
+
+
+@pytest.mark.parametrize("name", ["a..b", ".a", "a" * 64 + ".b", "-a", "a b", "a" * 254])
+def test_what_can_be_no_server_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="server_name"):
+        Tls(server_name=name)
 
 
 def test_plain_text_is_never_fallen_back_to(start: Start, serve: Serve, authority: Authority) -> None:
