@@ -89,7 +89,7 @@ class Intake:
     def feed(self, data: bytes) -> None:
         """Take over what came in one read."""
         if self.incoming is None and not self.in_head:
-            if self._repeated(data):
+            if not self._raw.blank and self._repeated(data):
                 return
             self._fresh = True
         elif self._left:
@@ -133,10 +133,9 @@ class Intake:
         return data[len(body) :]
 
     def _parse(self, data: bytes) -> None:
-        in_head = self.in_head
         incoming = self.incoming
         try:
-            self._raw.take(data, between=not in_head and (incoming is None or incoming.complete))
+            self._raw.take(data, between=not self.in_head and (incoming is None or incoming.complete))
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             # The request asked for another protocol and has no body. What the bytes behind it are, its answer will tell.
@@ -146,7 +145,7 @@ class Intake:
             self._on_bad_bytes()
         self._fresh = False
         if self.in_head:
-            self._on_partial_head(data, began=not in_head)
+            self._on_partial_head(data)
         incoming = self.incoming
         if self._raw.chunk >= 0 and incoming is not None and not incoming.done:
             refusal = self._raw.check_chunk(incoming.size, self._settings.max_body_bytes)
@@ -156,8 +155,9 @@ class Intake:
         if incoming is not None and not incoming.complete and incoming.head.length is not None:
             self._left = max(0, incoming.head.length - incoming.size)
 
-    def _on_partial_head(self, data: bytes, *, began: bool) -> None:
+    def _on_partial_head(self, data: bytes) -> None:
         """A head that goes on has a limit; one of HTTP/0.9, whose first line names no version, has no more lines."""
+        began = not self._head_bytes  # in this read, perhaps behind the end of one that began before it
         self._head_bytes += len(data)
         self._raw.keep(began=began)
         if began:

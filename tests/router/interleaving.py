@@ -1,6 +1,7 @@
 """A whole router worker without sockets, where a test says what happens next: bytes, ends, full buffers, time, new tables.
 
-Transports behave as uvloop's do: what is paused gets nothing, what is closed is told so a turn later, and a write after that raises.
+Transports behave as uvloop's do: what is paused gets nothing, what is closed is told so a turn later, and a write
+after that raises.
 """
 
 import asyncio
@@ -14,7 +15,6 @@ from modelctl.router.client import ClientConnection
 from modelctl.router.clock import Clock
 from modelctl.router.dial import Dialer, Dialers
 from modelctl.router.roster import unheard
-from modelctl.router.spool import Spool, SpoolWriter
 from modelctl.router.table import Targets
 from modelctl.router.worker import Worker
 from modelctl.settings import Settings
@@ -210,7 +210,7 @@ class Scene:
         self.worker.targets = Targets(clock, dialers=_Dialers(self))
         self.worker.apply(table)
 
-    def wire(self, protocol: Any) -> Wire:
+    def wire(self, protocol: Any) -> Wire:  # noqa: ANN401  (a client's, a backend's or a tunnel's)
         """A connection of `protocol`."""
         wire = Wire(self.loop)
         wire.protocol = protocol

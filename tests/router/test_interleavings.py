@@ -1,11 +1,9 @@
-"""Whatever clients, model servers, time and new tables do, in whatever order: nothing is left counted as under way, and each request
-that was sent has one record. In process, over wires that a test holds in its hands.
+"""Whatever clients, model servers, time and new tables do, in whatever order: nothing is left counted as under way, and each
+request that was sent has one record. In process, over wires that a test holds in its hands.
 """
 
-import asyncio
 from collections.abc import Callable
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -148,5 +148,24 @@ def test_a_head_behind_a_large_body_is_not_taken_for_a_large_head(router: Router
         assert client.read().status == 200
 
 
+def test_a_head_behind_others_in_a_longer_read_is_not_taken_for_a_large_head(router: RouterProcess) -> None:
+    one = get("/-/preview/nobody", "x-filler: " + "f" * 1_000)
+    with router.client() as client:
+        client.send(one[:50])
+        sleep(0.1)
+        client.send(one[50:] + one * 120 + one[:50])
+        sleep(0.1)
+        client.send(one[50:])
+        assert [client.read().status for _ in range(122)] == [404] * 122
+
+
+def test_a_bare_cr_before_a_request_that_came_before_is_refused(router: RouterProcess) -> None:
+    with router.client() as client:
+        assert [client.ask(get("/-/preview/nobody")).status for _ in range(2)] == [404, 404]
+        client.send(b"\r")
+        sleep(0.1)
+        assert client.ask(get("/-/preview/nobody")).status == 400
+
+
 def test_blank_lines_before_a_request_are_skipped(router: RouterProcess, old: ModelServer) -> None:
     assert router.ask(b"\r\n\r\n" + get("/blank")).status == 200
