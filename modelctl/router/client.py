@@ -14,7 +14,7 @@ from modelctl.router.address import plain_address
 from modelctl.router.admission import Gate
 from modelctl.router.exchange import Exchange
 from modelctl.router.head import RequestHead
-from modelctl.router.hold import BEYOND, QUEUE, UPLOAD, Hold, limit_reading
+from modelctl.router.hold import ANSWERS, BEYOND, QUEUE, UPLOAD, Hold, limit_reading
 from modelctl.router.intake import Intake
 from modelctl.router.origin import Origin
 from modelctl.router.outgoing import send
@@ -117,7 +117,8 @@ class ClientConnection:
         if self._closed:
             self.transport.abort()  # it has had its time to read the end
             return
-        if self._hold.why:  # it is not read, so it cannot be late: it waits for a backend or for the answers before its own
+        if self._hold.why and self.active is not None:
+            # It is not read, so it cannot be late: it waits for a backend or for the answers before its own.
             self.deadline = self._clock.now + self._settings.body_timeout
             return
         incoming = self._intake.incoming
@@ -290,10 +291,10 @@ class ClientConnection:
         if refusal.closes or not exchange.complete:
             self._close_after = True
         self._write_refusal(refusal, exchange)
-        self._worker.count_refusal(refusal)
         self.on_exchange_done(exchange)
 
     def _write_refusal(self, refusal: Refusal, exchange: Exchange | None) -> None:
+        self._worker.count_refusal(refusal)
         closing = exchange is None or self._ends_after(exchange.head)
         head_only = exchange is not None and exchange.head_only
         request_id = exchange.request_id if exchange is not None else b""
@@ -316,15 +317,25 @@ class ClientConnection:
             if exchange is intake.incoming:
                 intake.incoming = None
             self._hold.drop(UPLOAD)
-            self.deadline = self._clock.now + (self._settings.header_timeout if intake.in_head else self._idle_timeout)
+            self._rest()
             if self._early is not None:  # later: a thousand refusals in a row must not recurse
                 asyncio.get_running_loop().call_soon(self._parse_on)
 
+    def _rest(self) -> None:
+        """Nothing is asked. Who does not read its answers is not read, and has as long as one who asks nothing."""
+        if self.write_paused:
+            self._hold.add(ANSWERS)
+        late = self._intake.in_head and not self.write_paused
+        self.deadline = self._clock.now + (self._settings.header_timeout if late else self._idle_timeout)
+
     def _advance(self) -> None:
-        """Begin queued requests until one has to wait for a backend. A loop: a thousand refusals in a row must not recurse."""
+        """Begin queued requests until one has to wait for a backend, or the client must read first.
+
+        A loop: a thousand refusals in a row must not recurse.
+        """
         self._advancing = True
         self._hold.drop(UPLOAD)
-        while self.active is None and self._queue and not self._closed:
+        while self.active is None and self._queue and not (self._closed or self.write_paused):
             active = self.active = self._queue.popleft()
             if not self._queue:
                 self._hold.drop(QUEUE)
@@ -332,6 +343,8 @@ class ClientConnection:
                 self.deadline = self._clock.now + self._settings.body_timeout
             self._begin(active)
         self._advancing = False
+        if self.active is None and self._queue and not self._closed:
+            self._rest()
 
     # -- back-pressure
 
@@ -346,13 +359,23 @@ class ClientConnection:
     def pause_writing(self) -> None:
         """The client is slow to read: do not read its answer faster than it does."""
         self.write_paused = True
-        if self.active is not None and self.active.upstream is not None:
+        if self.active is None:
+            if not self._closed:
+                self._rest()
+        elif self.active.upstream is not None:
             self.active.upstream.hold()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self.write_paused = False
-        if self.active is not None and self.active.upstream is not None:
+        self._hold.drop(ANSWERS)
+        if self.active is None:
+            if self._queue and not self._advancing:
+                self.deadline = 0.0
+                self._advance()
+            elif not (self._closed or self._advancing):
+                self._rest()
+        elif self.active.upstream is not None:
             self.active.upstream.unhold()
 
 

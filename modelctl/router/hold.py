@@ -7,6 +7,7 @@ from modelctl.router.narrow import Receiver, narrow
 QUEUE, UPLOAD = 1, 2  # its requests wait their turn; what it uploads cannot be passed on
 EARLY = 4  # it sent on behind a request that may end HTTP here
 BEYOND = 8  # it asked for more ahead than is ever answered here
+ANSWERS = 16  # it does not read the answers it has
 
 
 class Hold:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
@@ -50,6 +51,7 @@ class Worker:
         self._applied_at = 0
         self._last: dict[str, int] = {}
         self._credentials = credentials
+        self._report = report
         self._look_due = 0.0
         self.load = Load(settings.max_memory_bytes, settings.max_inflight)
         self._gauge = Gauge(self.load, clock.now, report=report)
@@ -118,16 +120,27 @@ class Worker:
         """Ten times a second: the clock, and whatever its passing ends."""
         now = self.clock.now = asyncio.get_running_loop().time()
         for connection in [c for c in self._connections if c.deadline and c.deadline < now]:
-            connection.expired()
+            self._expire(connection)
         self.targets.sweep(now)
         if self._credentials is not None and now >= self._look_due:
             self._look_due = now + LOOK_SECONDS
             self._credentials.refresh()
         self._gauge.tick(now, self._connections)
 
+    def _expire(self, connection: Connection) -> None:
+        try:
+            connection.expired()
+        except Exception:  # noqa: BLE001  (one connection must not keep the others from their deadlines)
+            self._report("connection-failed", traceback.format_exc())
+            self.dismiss(connection)
+            connection.cut()
+
     async def _tick_for_ever(self) -> None:
         while True:
-            self.tick()
+            try:
+                self.tick()
+            except Exception:  # noqa: BLE001  (without a clock no deadline would ever pass again)
+                self._report("tick-failed", traceback.format_exc())
             await asyncio.sleep(TICK)
 
     def _connection(self) -> asyncio.Protocol:

@@ -174,3 +174,41 @@ def test_nothing_is_left_and_everything_is_written_down_once(steps: list[Step], 
     sends = scene.sends(copies=False)
     assert not {sent for sent, times in sends.items() if times > attempts.get(sent, 0)}
     assert max(scene.sends(copies=True).values(), default=0) <= 1
+
+
+class _Broken:
+    """A connection that cannot end as it should."""
+
+    draining = False
+    deadline = 1.0
+    cuts = 0
+
+    def expired(self) -> None:
+        raise ValueError("a fault")
+
+    def drain(self) -> None:
+        """Part of Connection."""
+
+    def hurry(self) -> None:
+        """Part of Connection."""
+
+    def cut(self) -> None:
+        self.cuts += 1
+
+
+def test_a_fault_in_one_connection_does_not_keep_others_from_their_deadlines() -> None:
+    loop, broken = VirtualLoop(), _Broken()
+
+    async def play() -> Scene:
+        scene = Scene(loop, _table(1, narrow=False), refuses=0)
+        scene.worker.admit(broken)
+        scene.join()
+        await scene.wait(100.0)
+        await scene.wait(100.0)
+        return scene
+
+    try:
+        assert loop.run_until_complete(play()).left() == {}
+    finally:
+        loop.close()
+    assert broken.cuts == 1

@@ -256,3 +256,14 @@ def test_a_router_that_is_its_own_backend_ends_the_loop(start: Callable[..., Rou
 
     reply = start(own).ask(get("/"))
     assert reply.status == 508
+
+
+def test_every_answer_of_its_own_is_counted_also_those_to_no_request(start: Callable[..., RouterProcess]) -> None:
+    router = start(RoutingTable(version=1, backends=(), routes=()), max_connections="1")
+    with router.client() as first:
+        first.send(b"GET / HT")
+        with router.client() as second:
+            assert second.read().status == 503
+        assert first.read().status == 408
+    router.stop()
+    assert "request-timeout 1, too-many-connections 1" in router.events()
