@@ -21,6 +21,7 @@ MODULES = [
     for name in (
         "identity",
         "clock",
+        "narrow",
         "hold",
         "head",
         "answer_head",

@@ -180,6 +180,12 @@ class Targets:
             target.sweep(now)
         self._dialers.sweep(now)
 
+    def close_idle(self) -> None:
+        """Close every connection that carries nothing."""
+        for target in self.every():
+            for pool in target.pools:
+                pool.close_idle()
+
     def retried(self) -> "Retried":
         """The retries so far, of all backends there were."""
         total = self._gone

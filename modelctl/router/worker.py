@@ -19,7 +19,7 @@ from modelctl.router.dial import LOOK_SECONDS, Dialers
 from modelctl.router.gate import TlsServer
 from modelctl.router.gauge import Gauge
 from modelctl.router.intake import KnownHeads
-from modelctl.router.overload import Load
+from modelctl.router.overload import LATE, Load
 from modelctl.router.process import Connection
 from modelctl.router.refusal import Refusal
 from modelctl.router.roster import Report, unheard
@@ -62,6 +62,7 @@ class Worker:
         self._trusts_sockets = SOCKETS in settings.trusted_proxies
         self._in_networks = lru_cache(4_096)(lambda peer: any(ip_address(peer) in network for network in self._networks))
         self._draining = False
+        self._stood = False  # this process did not run for a while
 
     # -- what connections ask
 
@@ -118,10 +119,15 @@ class Worker:
 
     def tick(self) -> None:
         """Ten times a second: the clock, and whatever its passing ends."""
-        now = self.clock.now = asyncio.get_running_loop().time()
-        for connection in [c for c in self._connections if c.deadline and c.deadline < now]:
-            self._expire(connection)
-        self.targets.sweep(now)
+        now = asyncio.get_running_loop().time()
+        self._stood = now - self.clock.now > LATE and not self._stood
+        self.clock.now = now
+        if self._stood:  # what came meanwhile has not been read: nobody is late before it is; no idle connection can be trusted
+            self.targets.close_idle()
+        else:
+            for connection in [c for c in self._connections if c.deadline and c.deadline < now]:
+                self._expire(connection)
+            self.targets.sweep(now)
         if self._credentials is not None and now >= self._look_due:
             self._look_due = now + LOOK_SECONDS
             self._credentials.refresh()
