@@ -89,7 +89,7 @@ class Intake:
     def feed(self, data: bytes) -> None:
         """Take over what came in one read."""
         if self.incoming is None and not self.in_head:
-            if self._repeated(data):
+            if not self._raw.blank and self._repeated(data):
                 return
             self._fresh = True
         elif self._left:

@@ -22,7 +22,7 @@ class RawRead:
         self.data = b""
         self.chunk = -1  # bytes that came of the chunk whose size came in this read; -1 when there is none
         self._earlier = b""  # of the head that is arriving
-        self._blank = b""  # a CR before a request line that wants its LF
+        self.blank = b""  # a CR before a request line that wants its LF
 
     def take(self, data: bytes, *, between: bool) -> None:
         """A new read. Raises HttpParserError when it comes `between` messages and begins with line ends that are not whole.
@@ -30,8 +30,8 @@ class RawRead:
         An empty line before a request is read past (RFC 9112 2.2); llhttp skips every CR and LF there, also a bare one.
         """
         self.data = data
-        if between and (self._blank or data[0] in _LINE_ENDS):
-            well, self._blank = blank_lines(self._blank + data)
+        if between and (self.blank or data[0] in _LINE_ENDS):
+            well, self.blank = blank_lines(self.blank + data)
             if not well:
                 raise httptools.HttpParserError("a bare CR or LF before the request line")
 
