@@ -80,3 +80,20 @@ def test_spoiled_framing_is_refused_or_means_the_same_to_the_backend(
 ) -> None:
     data = sent.render()
     scene.sent(*cut(changed(data, edits) + PROBE, cuts), first=data if known else b"").check()
+
+
+CHANGES = [b"\r\n", b"\r", b"X: y\r\n", b"Content-Length: 5\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_known_head_and_what_comes_of_it_mean_the_same_split_anywhere(scene: Scene, change: bytes) -> None:
+    """`change` comes before the request, and behind each of its lines in turn."""
+    known = b"POST /known HTTP/1.1\r\nHost: models.example\r\nContent-Length: 5\r\n\r\n12345"
+    places = [0, *(at + 2 for at in range(len(known)) if known.startswith(b"\r\n", at))]
+    for place in places:
+        data = known[:place] + change + known[place:] + PROBE
+        whole = scene.sent(data, first=known)
+        for at in [at for at in range(1, len(data)) if b"\r" in data[at - 2 : at + 2]]:
+            split = scene.sent(data[:at], data[at:], first=known)
+            if not (whole.hurried or split.hurried):
+                check_same(whole, split)

@@ -41,6 +41,26 @@ def test_a_known_request_in_two_reads_is_the_same_request(router: RouterProcess,
     assert [arrival.body for arrival in old.got(f"/cut/{cut}")] == [b"12345"] * 3
 
 
+@pytest.mark.parametrize("odd", [b"\r", b"\n", b"\r\n\r"])
+def test_a_bare_line_end_in_an_earlier_read_spoils_a_known_request(router: RouterProcess, old: ModelServer, odd: bytes) -> None:
+    with router.client() as client:
+        client.ask(get("/known"))
+        client.send(odd)
+        pause(0.05)(client.socket)
+        assert client.ask(get("/known")).status == 400
+    assert len(old.got("/known")) == 1
+
+
+def test_an_empty_line_in_reads_of_its_own_spoils_nothing(router: RouterProcess, old: ModelServer) -> None:
+    with router.client() as client:
+        client.ask(get("/known"))
+        for piece in (b"\r", b"\n"):
+            client.send(piece)
+            pause(0.05)(client.socket)
+        assert [client.ask(get("/known")).status for _ in range(2)] == [200, 200]
+        assert client.ask(get("/unknown")).status == 200
+
+
 def test_known_requests_sent_at_once_are_answered_in_order(router: RouterProcess, old: ModelServer) -> None:
     with router.client() as client:
         client.ask(post("/line", b"0"))
