@@ -23,7 +23,8 @@ _ADDED = {b"x-request-id", b"modelctl-arm"}
 _PHRASE = re.compile(rb"\A(HTTP/1\.[01] \d{3}) [^\r\n]*")
 _STATUSES = st.sampled_from([200, 200, 201, 202, 206, 226, 299, 301, 307, 400, 404, 409, 418, 422, 500, 599, 799])
 _PHRASES = st.sampled_from([b"OK", b"", b"Not What You Want", b"\xe4\xf6"])
-_METHODS = st.sampled_from([b"GET", b"GET", b"POST", b"HEAD", b"DELETE"])
+# No POST: a backend that closes without a word right behind an answer may cost the next one, and it must not be sent again.
+_METHODS = st.sampled_from([b"GET", b"GET", b"PUT", b"HEAD", b"DELETE"])
 
 
 class Answer(NamedTuple):
