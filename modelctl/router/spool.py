@@ -172,8 +172,9 @@ class SpoolWriter:
 
     def _sync(self) -> None:
         if self._dirty:
-            os.fdatasync(self._file)
-            self._dirty = False
+            with suppress(OSError):  # tried again at the next one; whether there is room for more, writing tells
+                os.fdatasync(self._file)
+                self._dirty = False
         self._synced = monotonic()
 
     def _roll(self) -> None:
@@ -237,7 +238,10 @@ class SpoolWriter:
         now = monotonic()
         if now - self._checked > SHORTAGE_SECONDS:
             self._checked = now
-            self._full = self._look_up_shortage()
+            try:
+                self._full = self._look_up_shortage()
+            except OSError:  # the folder is not there any more: what is written into its files is lost
+                self._full = WRITE_FAILED
         return self._full
 
     def _look_up_shortage(self) -> str:

@@ -233,7 +233,7 @@ def test_what_a_hanging_server_cannot_take_is_refused_at_once_and_the_rest_waits
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     go = threading.Event()
     old.on("/hangs", wait(go), ok(b"done"))
-    router = start(table(old, new, inflight=50, pending=100)).ready()
+    router = start(table(old, new, inflight=50, pending=100), idle_timeout="60").ready()  # opening so many takes its time
     clients = asking(router, 2_000, "/hangs")
     poll = select.poll()
     by_number = {client.socket.fileno(): client for client in clients}
