@@ -1,6 +1,7 @@
 """One sample sent to a backend, and what its kind makes of the answer. Nothing is recorded."""
 
 import asyncio
+import ssl
 from time import monotonic
 
 import httpx
@@ -100,7 +101,7 @@ async def _answer(backend: Backend, sample: Sample) -> Answer:
             async for chunk in response.aiter_raw():
                 size += len(chunk)
                 body += chunk[: KEPT_BYTES - len(body)]
-    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+    except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # OSError: anyio passes on the SSLError of a read
         failure = _failure(error, answering=status > 0)
     content_type, encoding = (head.get(name, "").encode("latin-1") for name in ("content-type", "content-encoding"))
     return Answer(backend.name, status, failure, _elapsed(started), first_byte, content_type, encoding, bytes(body), size)
@@ -108,6 +109,8 @@ async def _answer(backend: Backend, sample: Sample) -> Answer:
 
 def _failure(error: Exception, *, answering: bool) -> str:
     """The router's word for what went wrong."""
+    if isinstance(error, ssl.SSLError) or isinstance(_cause(error), ssl.SSLError):
+        return evidence.TLS
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return evidence.CONNECT
     if isinstance(error, TimeoutError | httpx.TimeoutException):
@@ -117,6 +120,13 @@ def _failure(error: Exception, *, answering: bool) -> str:
     if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in str(error):
         return evidence.INVALID
     return evidence.RESET
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What was raised first, below the libraries' own words for it."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
 
 
 def _url(backend: Backend, sample: Sample) -> str:

@@ -79,7 +79,7 @@ class Dialer:
 
     def _tell(self, endpoint: Endpoint, address: str, *, error: OSError) -> None:
         """Only what the evidence's one word does not explain: the rules of where to go and whom to trust."""
-        reason = str(error).partition(" (_ssl.c")[0]
+        reason = (error.strerror or str(error.args[0] if error.args else error)).partition(" (_ssl.c")[0]
         if self._reasons.get((endpoint, address)) != reason:
             if len(self._reasons) >= _MAX_REASONS:
                 self._reasons.clear()

@@ -31,7 +31,9 @@ class Refusal(Enum):
     CODING = Own("transfer-coding", 501, True, "The only transfer coding understood is chunked.")
     NO_ROUTE = Own("no-route", 404, False, "No route has this host and path. `modelctl route list` shows the routes.")
     NO_TABLE = Own("no-table", 503, False, "This router has not received a routing table yet.")
-    CONNECT = Own("connect-failed", 502, False, "No connection to the model server. `modelctl doctor` shows which.")
+    CONNECT = Own(
+        "connect-failed", 502, False, "No connection to the model server. `modelctl backend test` and the router's log say why."
+    )
     TLS = Own("tls-failed", 502, False, "The model server's certificate is not valid for it, or it does not speak TLS.")
     RESET = Own("upstream-reset", 502, False, "The model server closed the connection before it answered.")
     INVALID = Own("upstream-invalid", 502, False, "The model server answered with something that is not HTTP.")

@@ -145,11 +145,27 @@ def test_a_certificate_is_checked_as_the_backend_says(secure: str, certificate: 
         found = sample_of(Backend(name="m", endpoints=(secure,), tls=Tls(**tls)))  # type: ignore[arg-type]
         return found.status, found.failure
 
-    assert trial() == (0, "connect")
-    assert trial(ca=ca) == (0, "connect")  # it is for model.test, not for 127.0.0.1
+    assert trial() == (0, "tls")
+    assert trial(ca=ca) == (0, "tls")  # it is for model.test, not for 127.0.0.1
     assert trial(ca=ca, server_name="model.test") == (200, "")
     assert trial(ca=ca, server_name="model.test", certificate=ca, key=key) == (200, "")
     assert trial(verify=False) == (200, "")
+
+
+def test_a_server_that_wants_a_certificate_and_gets_none_has_refused_the_handshake(certificate: tuple[str, str]) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate[0])
+    ca, key = certificate
+    with running(SecureServer(context)) as server:
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        alone = Tls(ca=ca, server_name="model.test")
+        known = Tls(ca=ca, server_name="model.test", certificate=ca, key=key)
+        found = [sample_of(Backend(name="m", endpoints=(url,), tls=tls)) for tls in (alone, known)]
+    assert found[0].status == 0
+    assert found[0].failure in {"tls", "reset"}  # with TLS 1.3 its alert and the end of the connection come together
+    assert found[1].status == 200
 
 
 @pytest.mark.parametrize("tls", [{"ca": "/nowhere/ca.pem"}, {"certificate": "/nowhere/client.pem"}, {"ca": "/etc/hostname"}])
