@@ -29,15 +29,18 @@ MILD = {
     "a short stall": Toxic(end=End.STALL, after=SOMEWHERE, seconds=0.2),
 }
 SEVERE = {
-    "a long stall": Toxic(end=End.STALL, after=SOMEWHERE, seconds=2.0, share=0.4),
     "half-open": Toxic(end=End.SWALLOW, after=SOMEWHERE, share=0.3),
-    "half-open from the start": Toxic(end=End.SWALLOW, after=EARLY, share=0.3),
     "reset": Toxic(end=End.RESET, after=SOMEWHERE, share=0.7),
     "reset early": Toxic(end=End.RESET, after=EARLY, share=0.5),
     "closed": Toxic(end=End.CLOSE, after=SOMEWHERE, share=0.7),
-    "closed early": Toxic(end=End.CLOSE, after=EARLY, share=0.5),
     "half-closed": Toxic(end=End.HALF, after=SOMEWHERE, share=0.5),
 }
+LONG = {
+    "a long stall": Toxic(end=End.STALL, after=SOMEWHERE, seconds=2.0, share=0.4),
+    "half-open from the start": Toxic(end=End.SWALLOW, after=EARLY, share=0.3),
+    "closed early": Toxic(end=End.CLOSE, after=EARLY, share=0.5),
+}
+TOXICS = MILD | SEVERE | LONG
 _prefixes = (f"chaos{number}" for number in count(1))
 
 
@@ -160,11 +163,11 @@ def test_what_is_slow_but_whole_costs_nobody_an_answer(scene: Scene, ill: Callab
 
 @pytest.mark.parametrize("way", ["up", "down"])
 @pytest.mark.parametrize("place", ["clients", "baseline"])
-@pytest.mark.parametrize("toxic", SEVERE)
+@pytest.mark.parametrize("toxic", [*SEVERE, *(pytest.param(toxic, marks=pytest.mark.slow) for toxic in LONG)])
 def test_what_breaks_is_cut_or_refused_and_leaves_nothing_behind(
     scene: Scene, ill: Callable[..., None], toxic: str, *, place: str, way: str
 ) -> None:
-    ill(place, SEVERE[toxic], way=way)
+    ill(place, TOXICS[toxic], way=way)
     outcomes = scene.traffic("/hurried").run(clients=CLIENTS, each=EACH)
     scene.heal()
     check_answers(outcomes)
@@ -174,9 +177,9 @@ def test_what_breaks_is_cut_or_refused_and_leaves_nothing_behind(
     scene.check_nothing_is_left()
 
 
-@pytest.mark.parametrize("toxic", MILD | SEVERE)
+@pytest.mark.parametrize("toxic", TOXICS)
 def test_clients_do_not_notice_what_becomes_of_their_shadow(scene: Scene, ill: Callable[..., None], toxic: str) -> None:
-    ill("shadow", (MILD | SEVERE)[toxic], way="both")
+    ill("shadow", TOXICS[toxic], way="both")
     outcomes = scene.traffic("/patient", patience=30).run(clients=CLIENTS, each=EACH)
     scene.heal()
     scene.to_new.cut()  # a copy that has begun to answer has minutes for the rest
