@@ -8,7 +8,7 @@ REFUSE: Final = 2  # no requests either
 
 HIGH = 0.85  # of a limit
 FULL = 0.98  # of the memory; requests in flight have a whole number as limit
-LATE = 0.25  # seconds that the loop may be late
+LATE = 0.5  # seconds that the loop may be late: less happens on any busy machine
 
 
 def level(memory: float, inflight: float, *, lag: float) -> int:

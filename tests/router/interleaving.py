@@ -230,6 +230,8 @@ class Scene:
     async def wait(self, seconds: float) -> None:
         """Time passes."""
         self.loop.now += seconds
+        self.worker.tick()  # after a long time this one takes nobody for late
+        await self.settle()
         self.worker.tick()
         await self.settle()
 

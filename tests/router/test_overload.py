@@ -310,10 +310,10 @@ def test_more_pressure_never_lowers_the_level(memory: float, inflight: float, la
     ("memory", "inflight", "lag", "wanted"),
     [
         (0, 0, 0.0, NONE),
-        (0.84, 0.84, 0.24, NONE),
+        (0.84, 0.84, 0.49, NONE),
         (0.85, 0, 0.0, SHED),
         (0, 0.85, 0.0, SHED),
-        (0, 0, 0.25, SHED),
+        (0, 0, 0.5, SHED),
         (0, 0, 60.0, SHED),
         (0.98, 0, 0.0, REFUSE),
         (0, 1, 0.0, REFUSE),
