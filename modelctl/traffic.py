@@ -123,7 +123,7 @@ _BACKEND_LIMITS = (
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a request is kept. Bytes beyond a limit pass through and are not recorded.
+    """How much of a request is kept. Of a body beyond its limit only the beginning is recorded; all of it passes through.
 
     A request whose body is larger than `shadow_bytes` is not shown to any arm (counted as `too-large`).
     """

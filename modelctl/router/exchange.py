@@ -9,7 +9,7 @@ from modelctl.router.answer_head import AnswerHead
 from modelctl.router.head import CHUNKED, RequestHead
 from modelctl.router.identity import identity_lines, uuid7
 from modelctl.router.interim import SWITCHING, switching
-from modelctl.router.outgoing import LAST_CHUNK, chunked, last_chunk, prefix, send
+from modelctl.router.outgoing import LAST_CHUNK, chunked, last_chunk, prefix, recorded, send
 from modelctl.router.overload import Load
 from modelctl.router.refusal import FAILURES, Refusal
 from modelctl.router.repeat import Trial, drop_answer, first_trial, repeat, settle
@@ -360,7 +360,9 @@ class Exchange:
         if decision.shown and self.shadows is None:
             self.shown = tuple((leg.backend, evidence.ABORTED) for leg in decision.shown)
         head = self.head
-        body = prefix(self.kept, limit=self.route.capture.request_bytes)
+        capture = self.route.capture
+        body = recorded(self.kept, self.size, limit=capture.request_bytes)
+        stream = upstream is not None and upstream.answer.events
         started = self.started
         answered = upstream is not None and self.answered
         served = Served(
@@ -377,7 +379,7 @@ class Exchange:
                 (self._first_byte - started) // 1000 if answered else 0,
                 upstream.answer.type if upstream else b"",
                 upstream.answer.encoding if upstream else b"",
-                b"".join(self._kept_answer),
+                recorded(self._kept_answer, self._answer_size, limit=capture.answer_bytes, stream=stream),
                 self._answer_size,
                 (self._first_event - started) // 1000 if self._first_event else 0,
             ),

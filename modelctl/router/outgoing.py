@@ -4,6 +4,7 @@ import asyncio
 
 _WORTH_COPYING = 16_384  # bytes up to which putting them together costs less than a longer system call
 LAST_CHUNK = b"0\r\n\r\n"
+BEGINNING = 4_096  # bytes that are recorded of a body beyond its limit
 
 
 def chunked(parts: list[bytes], size: int) -> list[bytes]:
@@ -22,6 +23,15 @@ def send(transport: asyncio.Transport, parts: list[bytes], *, size: int) -> None
         transport.write(b"".join(parts) if len(parts) != 1 else parts[0])
     else:
         transport.writelines(parts)
+
+
+def recorded(parts: list[bytes], size: int, *, limit: int, stream: bool = False) -> bytes:
+    """What is written down of a body of `size` bytes, of which `parts` are the first ones.
+
+    Beyond `limit` a body has lost its end and cannot be read as JSON any more: its beginning shows what it was. A stream of events
+    can be read event by event, so of it `limit` bytes stay.
+    """
+    return prefix(parts, limit=limit if size <= limit or stream else min(limit, BEGINNING))
 
 
 def prefix(parts: list[bytes], *, limit: int) -> bytes:

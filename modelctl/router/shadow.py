@@ -5,6 +5,7 @@ from typing import Protocol
 
 from modelctl import evidence
 from modelctl.evidence import Answer, encode_compared
+from modelctl.router.outgoing import recorded
 from modelctl.router.overload import Load
 from modelctl.router.table import CompiledRoute, Leg
 from modelctl.router.upstream import Upstream
@@ -148,7 +149,8 @@ class ShadowCopy:
     def _conclude(self, failure: str, upstream: Upstream | None) -> None:
         self._upstream = None
         started = self._started
-        body = self._body
+        stream = upstream is not None and upstream.answer.events
+        limit = self._exchange.route.capture.answer_bytes
         self._answer = Answer(
             self._leg.backend,
             upstream.answer.status if upstream is not None and self._first_byte else 0,
@@ -157,7 +159,7 @@ class ShadowCopy:
             (self._first_byte - started) // 1000 if self._first_byte else 0,
             upstream.answer.type if upstream is not None else b"",
             upstream.answer.encoding if upstream is not None else b"",
-            body[0] if len(body) == 1 else b"".join(body),
+            recorded(self._body, self._size, limit=limit, stream=stream),
             self._size,
             (self._first_event - started) // 1000 if self._first_event else 0,
         )

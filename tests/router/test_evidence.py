@@ -78,12 +78,26 @@ def test_bodies_are_kept_as_prefixes_with_their_true_size(
     assert (served.answer.body, served.answer.size) == (b"abcdefgh", 13)
 
 
-def test_a_large_body_is_kept_up_to_the_limit(router: RouterProcess, old: ModelServer, request_id: str) -> None:
+def test_of_a_body_beyond_the_limit_the_beginning_is_kept(router: RouterProcess, old: ModelServer, request_id: str) -> None:
     old.on("/large", ok(b"y" * 300_000))
     router.ask(post("/large", b"x" * 300_000, f"X-Request-Id: {request_id}"))
     served = router.served(request_id)
-    assert (len(served.request.body), served.request.size) == (65_536, 300_000)
-    assert (len(served.answer.body), served.answer.size) == (65_536, 300_000)
+    assert (len(served.request.body), served.request.size) == (4_096, 300_000)
+    assert (len(served.answer.body), served.answer.size) == (4_096, 300_000)
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536])
+def test_a_body_within_the_limit_is_kept_whole(router: RouterProcess, old: ModelServer, request_id: str, size: int) -> None:
+    old.on("/whole", ok(b"y" * size))
+    router.ask(post("/whole", b"x" * size, f"X-Request-Id: {request_id}"))
+    served = router.served(request_id)
+    assert (len(served.request.body), len(served.answer.body)) == (size, size)
+
+
+def test_of_a_long_stream_of_events_as_much_is_kept_as_may_be(router: RouterProcess, old: ModelServer, request_id: str) -> None:
+    old.on("/events", ok_chunked(*[b"data: " + b"e" * 92 + b"\n\n"] * 1_000, fields=("Content-Type: text/event-stream",)))
+    router.ask(get("/events", f"X-Request-Id: {request_id}"))
+    assert len(router.served(request_id).answer.body) == 65_536
 
 
 def test_what_is_refused_before_it_is_routed_leaves_no_record(start: Callable[..., RouterProcess], old: ModelServer) -> None:
