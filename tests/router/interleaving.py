@@ -14,6 +14,7 @@ from modelctl.evidence import Served, decode
 from modelctl.router.client import ClientConnection
 from modelctl.router.clock import Clock
 from modelctl.router.dial import Dialer, Dialers
+from modelctl.router.narrow import Narrow
 from modelctl.router.roster import unheard
 from modelctl.router.table import Targets
 from modelctl.router.worker import Worker
@@ -21,7 +22,7 @@ from modelctl.settings import Settings
 from modelctl.traffic import Backend, RoutingTable
 
 _TURNS = 6
-_PERIODS = 16  # minutes, about: more than any deadline
+_PERIODS = 64  # minutes, about: more than any deadline, for each request that waits for the one before it
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -117,7 +118,18 @@ class Wire:
 
     def _deliver(self) -> None:
         while self._arrived and not (self._paused or self.closing):
-            self.protocol.data_received(self._arrived.pop(0))
+            self._hand_over(self._arrived.pop(0))
+
+    def _hand_over(self, data: bytes) -> None:
+        if not isinstance(self.protocol, Narrow):
+            self.protocol.data_received(data)
+            return
+        buffer = self.protocol.get_buffer(-1)
+        piece, rest = data[: len(buffer)], data[len(buffer) :]
+        buffer[: len(piece)] = piece
+        if rest:
+            self._arrived.insert(0, rest)
+        self.protocol.buffer_updated(len(piece))
 
     def finish(self) -> None:
         """The other side sends no more."""
