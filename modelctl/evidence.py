@@ -59,7 +59,10 @@ SHED = "shed"  # the router was short of memory or time: copies go first
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """What the client sent: `body` is a prefix of `size` bytes, kept up to the route's capture limit."""
+    """What the client sent: `body` is a prefix of `size` bytes, kept up to the route's capture limit.
+
+    `headers` are the fields that the route's capture names, with lower-case names, as they came.
+    """
 
     method: bytes
     target: bytes
@@ -67,6 +70,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     encoding: bytes
     body: bytes
     size: int
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):

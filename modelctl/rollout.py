@@ -1,7 +1,7 @@
 """One attempt to replace a route's baseline, as frozen values, and the law of what may happen to it.
 
-TRANSITIONS is the law: a phase and a verb give the next phase, and what is not in it is refused. Two verbs end a
-rollout; both are legal in every open phase, so nothing can get stuck and abort always wins.
+TRANSITIONS is the law: a phase and a verb give the next phase, and what is not in it is refused. Three verbs end a
+rollout; all are legal in every open phase, so nothing can get stuck and abort always wins.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,21 @@ from types import MappingProxyType
 
 import msgspec
 
+from modelctl.conduct import Approval, Conduct
 from modelctl.errors import IllegalMove, InvalidInput
+from modelctl.gate import Gate
+from modelctl.metric import Dimension, Field
 from modelctl.traffic import Arm, Role
 
 
 class Phase(StrEnum):
-    """Where a rollout stands. The last two are its ends."""
+    """Where a rollout stands. The last three are its ends."""
 
     PROGRESSING = "progressing"
     PAUSED = "paused"
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled-back"
+    COMPLETED = "completed"  # its schedule or its question is over, and the baseline stays
 
 
 class Verb(StrEnum):
@@ -31,6 +35,7 @@ class Verb(StrEnum):
     RESUME = "resume"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    COMPLETE = "complete"
 
 
 OPEN = frozenset({Phase.PROGRESSING, Phase.PAUSED})
@@ -41,19 +46,26 @@ TRANSITIONS: Mapping[tuple[Phase, Verb], Phase] = MappingProxyType(
         (Phase.PROGRESSING, Verb.PAUSE): Phase.PAUSED,
         (Phase.PROGRESSING, Verb.PROMOTE): Phase.PROMOTED,
         (Phase.PROGRESSING, Verb.ROLLBACK): Phase.ROLLED_BACK,
+        (Phase.PROGRESSING, Verb.COMPLETE): Phase.COMPLETED,
         (Phase.PAUSED, Verb.RESUME): Phase.PROGRESSING,
         (Phase.PAUSED, Verb.PROMOTE): Phase.PROMOTED,
         (Phase.PAUSED, Verb.ROLLBACK): Phase.ROLLED_BACK,
+        (Phase.PAUSED, Verb.COMPLETE): Phase.COMPLETED,
     }
 )
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung of a ladder: who answers, who is shown, and who can be reached at the preview address."""
+    """One rung of a ladder: who answers, who is shown, and who can be reached at the preview address.
+
+    Automation never leaves a step that is on `hold`: a person does. `bake_ms` is how long it lasts at least.
+    """
 
     title: str
     arms: tuple[Arm, ...]
     preview: str = ""
+    bake_ms: int = 0
+    hold: bool = False
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +81,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     """From start to promoted or rolled back. `winner` is the backend that was promoted, or empty.
 
-    `revision` grows with every change; it is the rollout's ETag.
+    `revision` grows with every change; it is the rollout's ETag. `step_at` is when its step began. `unit`, `fields` and
+    `dimensions` are what its route had declared when it started: what is measured does not change under an open rollout. `holds`
+    says why automation stopped and leaves the next move to people; empty while it goes on.
     """
 
     id: int
@@ -88,6 +102,14 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = ""
     reason: str = ""
     revision: int = 1
+    step_at: int = 0
+    unit: str = "request"
+    gates: tuple[Gate, ...] = ()
+    conduct: Conduct = msgspec.field(default_factory=Conduct)
+    fields: tuple[Field, ...] = ()
+    dimensions: tuple[Dimension, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    holds: str = ""
 
     @property
     def open(self) -> bool:
@@ -120,20 +142,32 @@ def apply(rollout: Rollout, verb: Verb, *, at: int, winner: str = "") -> Rollout
         rollout,
         phase=phase,
         step=rollout.step + (verb is Verb.ADVANCE),
+        step_at=at if verb is Verb.ADVANCE else rollout.step_at,
+        holds="",
         winner=winner,
         closed_at=0 if phase in OPEN else at,
         revision=rollout.revision + 1,
     )
 
 
-def replan(rollout: Rollout, steps: tuple[Step, ...]) -> Rollout:
-    """The open rollout at the first step of another ladder. Its salt stays, so units only move where shares do.
+def replan(rollout: Rollout, steps: tuple[Step, ...], *, at: int) -> Rollout:
+    """The open rollout at the first step of another ladder from Unix millisecond `at`. Its salt stays, so units only move where
+    shares do; approvals of the old ladder are void.
 
     Raises IllegalMove when it has ended.
     """
     if not rollout.open:
         raise IllegalMove(f"cannot change: rollout {rollout.id} of route {rollout.route!r} has ended ({rollout.phase})")
-    return msgspec.structs.replace(rollout, steps=steps, step=0, phase=Phase.PROGRESSING, revision=rollout.revision + 1)
+    return msgspec.structs.replace(
+        rollout,
+        steps=steps,
+        step=0,
+        step_at=at,
+        approvals=(),
+        holds="",
+        phase=Phase.PROGRESSING,
+        revision=rollout.revision + 1,
+    )
 
 
 def exposes(rollout: Rollout) -> bool:

@@ -152,6 +152,7 @@ def prediction_row(reading: ServedReading) -> Row:
         "probability_of_label": first and first.probability,
         "values_json": _all(reading.answer),
         "problem": storable(reading.answer.problem),
+        "headers": _json({text_from(name): text_from(value) for name, value in served.request.headers}).decode(),
         **_body("request", served.request),
         **_body("answer", answer),
     }

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, Table, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from modelctl.errors import Conflict, NotFound
+from modelctl.metric import Dimension, Field
 from modelctl.policy import Admission, Breaker
 from modelctl.rollout import OPEN, Rollout, Stage
 from modelctl.store import tables
@@ -45,6 +46,8 @@ class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):
     capture: Capture = msgspec.field(default_factory=Capture)
     admission: Admission = msgspec.field(default_factory=Admission)
     breaker: Breaker | None = None
+    fields: tuple[Field, ...] = ()
+    dimensions: tuple[Dimension, ...] = ()
     baseline: str
     revision: int = 1
     created_at: int
@@ -152,6 +155,8 @@ def put_route(connection: Connection, entry: RouteEntry, *, removed_at: int = 0)
         "capture": _text(entry.capture),
         "admission": _text(entry.admission),
         "breaker": _text(entry.breaker),
+        "fields": _text(entry.fields),
+        "dimensions": _text(entry.dimensions),
         "baseline": entry.baseline,
         "revision": entry.revision,
         "created_at": entry.created_at,
@@ -286,6 +291,8 @@ def _route(row: Row[Any]) -> RouteEntry:
         capture=msgspec.json.decode(row.capture, type=Capture),
         admission=msgspec.json.decode(row.admission, type=Admission),
         breaker=msgspec.json.decode(row.breaker, type=Breaker | None),
+        fields=msgspec.json.decode(row.fields, type=tuple[Field, ...]),
+        dimensions=msgspec.json.decode(row.dimensions, type=tuple[Dimension, ...]),
         baseline=row.baseline,
         revision=row.revision,
         created_at=row.created_at,

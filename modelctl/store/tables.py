@@ -79,13 +79,15 @@ route = Table(
     Column("capture", Text, nullable=False),
     Column("admission", Text, nullable=False, server_default="{}"),
     Column("breaker", Text, nullable=False, server_default="null"),
+    Column("fields", Text, nullable=False, server_default="[]"),
+    Column("dimensions", Text, nullable=False, server_default="[]"),
     Column("baseline", Text, ForeignKey("backend.name"), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("removed_at", BigInteger),
 )
 """A route that is or was served; `capture` is a traffic.Capture, `admission` a policy.Admission, `breaker` a policy.Breaker or
-null. No two that are not removed share host and path."""
+null, `fields` are metric.Field, `dimensions` metric.Dimension. No two that are not removed share host and path."""
 Index(
     "uq_route_address",
     route.c.host,
@@ -187,6 +189,7 @@ prediction = Table(
     Column("probability_of_label", Double),
     Column("values_json", Text),
     _text("problem"),
+    Column("headers", Text, nullable=False, server_default="{}"),
     *_body("request"),
     *_body("answer"),
     Index("ix_prediction_route_at", "route", "at"),
@@ -195,7 +198,8 @@ prediction = Table(
 """Exactly one row per request of a client that an arm answered. `id` is 32 hex digits and grows with time; `arm` is the name of a
 backend, `probability` its share in basis points. `first_event_us` is 0 when the answer was no event stream, or held no whole event;
 `attempts` is how often the request was sent to the arm. label, number or text is that of the first instance; `values_json` holds
-all when there are several instances; `problem` says why there is none."""
+all when there are several instances; `problem` says why there is none. `headers` is a JSON object: the fields of the request that
+the route's capture keeps."""
 
 
 def _side(side: str) -> list[Column[str] | Column[int] | Column[float] | Column[bytes]]:
@@ -250,9 +254,91 @@ feedback = Table(
     _text("source"),
     Column("at", BigInteger, nullable=False),
     Column("prediction_id", Text, index=True),
+    Column("joined", SmallInteger, nullable=False, server_default="0"),
+    Column("joined_label", Text),
+    Column("joined_number", Double),
+    Index("ix_feedback_joined", "joined", "at"),
     sqlite_autoincrement=True,
 )
-"""What turned out to be true for a request: one label or number per request. `prediction_id` is NULL until the row is known."""
+"""What turned out to be true for a request: one label or number per request. `prediction_id` is NULL until the row is known.
+`joined` is 1 when its value is in the rollups, and then `joined_label` and `joined_number` are the value that is in them."""
+
+first_event = Table(
+    "first_event",
+    metadata,
+    Column("rollout", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True),
+    Column("unit", Text, primary_key=True),
+    Column("stage", BigInteger, nullable=False),
+    Column("arm", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Where a unit of a rollout met an event of a kind for the first time: it counts there and nowhere else. For sticky units only."""
+
+unit_total = Table(
+    "unit_total",
+    metadata,
+    Column("rollout", BigInteger, primary_key=True, autoincrement=False),
+    Column("stage", BigInteger, primary_key=True, autoincrement=False),
+    Column("arm", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("unit", Text, primary_key=True),
+    _count("n"),
+    _sum("s"),
+    sqlite_with_rowid=False,
+)
+"""A sticky unit's requests in a stage and the sum of a metric over them: what the sums over units in `rollup` are kept up from."""
+
+pair_seen = Table(
+    "pair_seen",
+    metadata,
+    Column("rollout", BigInteger, primary_key=True, autoincrement=False),
+    Column("candidate", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The requests a candidate was compared on, by a digest of what was asked: the same question again is no new evidence."""
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("rollout", Id, ForeignKey("rollout.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("bundle", Text, nullable=False),
+    _text("acted"),
+    sqlite_autoincrement=True,
+)
+"""The first time a rollout's evidence said something, with all it was said from; written once, never changed but for `acted`, the
+verb that followed. `kind` is a verdict's word, or `advance:STEP` for a passed gate."""
+Index("uq_decision_rollout_kind", decision.c.rollout, decision.c.kind, unique=True)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("term", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+"""Who does what only one process may do, and until when. `term` grows whenever the holder changes."""
+
+freeze_window = Table(
+    "freeze_window",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("route", Text, ForeignKey("route.name")),
+    Column("spec", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    _text("reason"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+    sqlite_autoincrement=True,
+)
+"""Times in which automation raises no exposure; `spec` says when. Without a route it holds for all of them."""
 
 rollup = Table(
     "rollup",

@@ -252,12 +252,19 @@ def test_a_rollback_gives_everything_back_to_the_baseline(lite: Engine) -> None:
 
 
 LEGAL = {
-    "progressing": {Verb.ADVANCE, Verb.PAUSE, Verb.PROMOTE, Verb.ROLLBACK},
-    "paused": {Verb.RESUME, Verb.PROMOTE, Verb.ROLLBACK},
+    "progressing": {Verb.ADVANCE, Verb.PAUSE, Verb.PROMOTE, Verb.ROLLBACK, Verb.COMPLETE},
+    "paused": {Verb.RESUME, Verb.PROMOTE, Verb.ROLLBACK, Verb.COMPLETE},
     "promoted": set[Verb](),
     "rolled-back": set[Verb](),
+    "completed": set[Verb](),
 }
-WAYS = {"progressing": [], "paused": [Verb.PAUSE], "promoted": [Verb.PROMOTE], "rolled-back": [Verb.ROLLBACK]}
+WAYS = {
+    "progressing": [],
+    "paused": [Verb.PAUSE],
+    "promoted": [Verb.PROMOTE],
+    "rolled-back": [Verb.ROLLBACK],
+    "completed": [Verb.COMPLETE],
+}
 
 
 @pytest.mark.parametrize("phase", list(LEGAL))

@@ -195,7 +195,7 @@ def test_the_status_shows_wanted_and_observed_shares(engine: Engine) -> None:
     assert (b.answers, b.observed, b.requests, b.errors, b.error_rate) == (500, 1000.0, 100, 10, 0.1)
     assert route.rollout is not None
     assert (route.rollout.strategy, route.rollout.step, route.rollout.steps, route.rollout.title) == ("canary", 0, 1, "5% to b")
-    assert route.rollout.verbs == ("pause", "promote", "rollback")
+    assert route.rollout.verbs == ("pause", "promote", "rollback", "complete")
     assert route.verdict is not None
     assert route.verdict.word == report(engine).verdict.word
 

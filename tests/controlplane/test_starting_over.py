@@ -82,4 +82,4 @@ def test_a_rollout_that_has_ended_cannot_be_replanned(engine: Engine) -> None:
     started = start(engine, "canary", parameters={"percent_bp": 500}).subject
     move_rollout(engine, 1, move=Move(verb=Verb.ROLLBACK), author=ANN)
     with pytest.raises(IllegalMove, match="has ended"):
-        replan(read_rollout(engine, 1), started.steps)
+        replan(read_rollout(engine, 1), started.steps, at=1)

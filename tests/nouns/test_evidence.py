@@ -176,14 +176,21 @@ def test_the_wire_form_does_not_change() -> None:
         b"r-1",
         1_700_000_000_000_000,
         [*decision, ""],
-        [b"POST", b"/p", b"application/json", b"", b"{}", 2],
+        [b"POST", b"/p", b"application/json", b"", b"{}", 2, []],
         ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3, 0],
         [["b", "sent"]],
         1,
     ]
+    request_before_headers = [b"POST", b"/p", b"application/json", b"", b"{}", 2]
     assert frame(record) == framed(msgspec.msgpack.encode(wire))
     assert frame(Compared(record, answer)) == framed(msgspec.msgpack.encode(["c", wire, wire[6]]))
-    older = [*wire[:4], decision, wire[5], ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3], wire[7]]
+    older = [
+        *wire[:4],
+        decision,
+        request_before_headers,
+        ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3],
+        wire[7],
+    ]
     assert decode(msgspec.msgpack.encode(older)) == record
 
 

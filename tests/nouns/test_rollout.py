@@ -64,6 +64,8 @@ def expected(phase: Phase, verb: Verb, *, at_step: int) -> Expected | None:
         return Expected(Phase.PROMOTED, at_step)
     if verb is Verb.ROLLBACK:
         return Expected(Phase.ROLLED_BACK, at_step)
+    if verb is Verb.COMPLETE:
+        return Expected(Phase.COMPLETED, at_step)
     if verb is Verb.RESUME:
         return Expected(Phase.PROGRESSING, at_step) if phase is Phase.PAUSED else None
     if phase is Phase.PAUSED:

@@ -11,6 +11,7 @@ from modelctl.controlplane.operations.inspecting import read_catalog
 from modelctl.controlplane.operations.moving import Move, move_rollout
 from modelctl.controlplane.operations.routes import NewRoute, add_route, put_baseline_back, remove_route
 from modelctl.errors import Conflict
+from modelctl.metric import Dimension, Field
 from modelctl.policy import Admission, Breaker
 from modelctl.rollout import Rollout, Verb
 from modelctl.store.catalog import Catalog, RouteEntry
@@ -27,6 +28,8 @@ class RouteView(msgspec.Struct, frozen=True, kw_only=True):
     capture: Capture
     admission: Admission
     breaker: Breaker | None
+    fields: tuple[Field, ...]
+    dimensions: tuple[Dimension, ...]
     baseline: str
     rollout: int | None
     revision: int

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from modelctl.controlplane.compiler import compile_route
 from modelctl.controlplane.operations.change import Author, Change, check_revision, publish
 from modelctl.errors import Conflict, InvalidInput, NotFound
+from modelctl.metric import Dimension, Field
 from modelctl.policy import Admission, Breaker
 from modelctl.store import catalog as store
 from modelctl.store.catalog import Catalog, Event, RouteEntry
@@ -27,6 +28,8 @@ class NewRoute(msgspec.Struct, frozen=True, kw_only=True):
     capture: Capture = msgspec.field(default_factory=Capture)
     admission: Admission = msgspec.field(default_factory=Admission)
     breaker: Breaker | None = None
+    fields: tuple[Field, ...] = ()
+    dimensions: tuple[Dimension, ...] = ()
 
 
 def add_route(engine: Engine, wanted: NewRoute, *, author: Author) -> Change[RouteEntry]:

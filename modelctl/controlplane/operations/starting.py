@@ -52,7 +52,9 @@ def start_rollout(engine: Engine, wanted: NewRollout, *, author: Author, salt: s
         before = store.load(connection)
         decided = decide_start(before, wanted, recipe=recipe)
         if decided.changes is not None:
-            rollout = store_stages(connection, decided.changes, moved=replan(decided.changes, decided.steps), at=author.at)
+            rollout = store_stages(
+                connection, decided.changes, moved=replan(decided.changes, decided.steps, at=author.at // 1000), at=author.at
+            )
         else:
             if decided.ends is not None:
                 _make_way(connection, decided.ends, wanted=wanted, author=author)
@@ -151,6 +153,10 @@ def _rollout(wanted: NewRollout, decided: Decided, *, author: Author, salt: str)
         steps=decided.steps,
         salt=salt,
         opened_at=author.at // 1000,
+        step_at=author.at // 1000,
+        unit=decided.route.unit,
+        fields=decided.route.fields,
+        dimensions=decided.route.dimensions,
         actor=author.actor,
         reason=author.reason,
     )
