@@ -1,0 +1,1 @@
+"""Known answers of the fixed-horizon and the descriptive methods."""
