@@ -48,7 +48,13 @@ def _agrees(got: object, wanted: object, *, rtol: float, atol: float) -> bool:
     if isinstance(wanted, dict):
         assert isinstance(got, dict)
         return got.keys() == wanted.keys() and all(_agrees(got[name], wanted[name], rtol=rtol, atol=atol) for name in wanted)
-    if isinstance(wanted, str | bool):
+    if wanted == "nan":
+        return got is None or got == wanted
+    if isinstance(wanted, str | bool) and wanted not in ("inf", "-inf"):
         return bool(got == wanted)
+    if got is None:
+        return False
+    if isinstance(wanted, str):
+        return float(str(got)) == float(wanted)
     assert isinstance(wanted, int | float)
     return abs(float(str(got)) - wanted) <= atol + rtol * abs(wanted)
