@@ -16,8 +16,8 @@ WHOLE_LINE: Interval = (-math.inf, math.inf)
 class Estimate:
     """`estimate` with its standard error, and the test that it is 0.
 
-    `df` are the degrees of freedom of Student's t; None for the normal distribution. While `state` is not OK, `se`, `statistic`
-    and `p` are None and the interval is the whole line. `reason` is a sentence, empty when OK.
+    `df` are the degrees of freedom of Student's t; None for the normal distribution. While `state` is not OK, `statistic` and
+    `p` are None and the interval is the whole line; `se` is 0 when degenerate, else None. `reason` is a sentence, empty when OK.
     """
 
     estimate: float | None
@@ -37,7 +37,7 @@ class Estimate:
 class Equivalence:
     """Two one-sided tests: is the effect above `low`, is it below `high`? Equivalent at level alpha when `p` < alpha.
 
-    All None when the effect has no standard error.
+    All None when the effect has no standard error, or one of 0.
     """
 
     t_lower: float | None = None
@@ -67,7 +67,8 @@ def below(statistic: float, df: float | None = None) -> float:
 def estimated(estimate: float, se: float, *, n: int, method: str, df: float | None = None, confidence: float = 0.95) -> Estimate:
     """An estimate with a standard error of 0 or more, tested against 0 on both sides; degenerate when the error is 0."""
     if not se:
-        return without_error(estimate, n=n, method=method, state=State.DEGENERATE, reason=f"no variation in {n:,} observations")
+        reason = f"no variation in {n:,} observations"
+        return Estimate(estimate=estimate, n=n, method=method, se=0.0, df=df, state=State.DEGENERATE, reason=reason)
     half = critical(confidence, df) * se
     statistic = estimate / se
     return Estimate(
@@ -92,7 +93,7 @@ def equivalence(effect: Estimate, *, low: float, high: float) -> Equivalence:
     """Does the effect lie inside (low, high)? TOST, Schuirmann (1987). Raises InvalidInput unless low < high."""
     if not low < high:
         raise InvalidInput(f"the range of equivalence goes from {low} to {high}; its lower end must be below its upper one")
-    if effect.se is None or effect.estimate is None:
+    if not effect.se or effect.estimate is None:
         return Equivalence()
     t_lower, t_upper = (effect.estimate - low) / effect.se, (effect.estimate - high) / effect.se
     return Equivalence(t_lower, below(-t_lower, effect.df), t_upper, below(t_upper, effect.df))

@@ -32,7 +32,8 @@ class MannWhitney:
     """`u` counts the pairs in which the candidate's value is larger, a tie for half; `auc` is its share of all pairs.
 
     `shift` is the Hodges-Lehmann estimate: the median of candidate minus baseline over all pairs. `p` is two-sided, by the normal
-    approximation with corrections for ties and continuity. None without values; without any variation `p` is None.
+    approximation with corrections for ties and continuity. All None without values;
+    degenerate when all values are one.
     """
 
     u: float | None = None
@@ -79,7 +80,7 @@ def mann_whitney(baseline: Sequence[float], candidate: Sequence[float]) -> MannW
         raise InvalidInput(f"{len(a):,} and {len(b):,} values make more than {MAX_PAIRS:,} pairs; draw a sample of each arm")
     shift = float(np.median(np.subtract.outer(b, a)))
     if np.ptp(np.concatenate((a, b))) == 0:
-        return MannWhitney(u=pairs / 2, auc=0.5, shift=shift, state=State.DEGENERATE)
+        return MannWhitney(u=pairs / 2, auc=0.5, shift=shift, p=1.0, state=State.DEGENERATE)
     found = mannwhitneyu(b, a, alternative="two-sided", method="asymptotic", use_continuity=True)
     u = float(found.statistic)
     return MannWhitney(u=u, auc=u / pairs, shift=shift, p=min(float(found.pvalue), 1.0))

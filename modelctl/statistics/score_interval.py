@@ -42,7 +42,7 @@ def miettinen_nurminen(baseline: Proportion, candidate: Proportion, *, confidenc
 
 
 def as_statsmodels(baseline: Proportion, candidate: Proportion, *, confidence: float = 0.95) -> Interval | None:
-    """What `confint_proportions_2indep(compare="diff", method="score")` gives. None where it finds no bracket."""
+    """What `confint_proportions_2indep(compare="diff", method="score")` gives. None without a root there, where it raises."""
     if not (baseline.n and candidate.n):
         return None
     gap = candidate.k / candidate.n - baseline.k / baseline.n
