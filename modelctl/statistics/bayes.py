@@ -12,7 +12,7 @@ from scipy.special import betaln, log_ndtr, logsumexp, ndtr
 from modelctl.errors import InvalidInput
 from modelctl.statistics.comparison import State
 from modelctl.statistics.difference import Proportion
-from modelctl.statistics.estimate import critical
+from modelctl.statistics.fixed_horizon import critical
 
 MAX_TERMS = 1_000_000
 """Of the exact sum; with more in all four cells the normal distribution of the difference is used, right to four digits."""

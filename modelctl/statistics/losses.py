@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelctl.errors import InvalidInput
-from modelctl.statistics.estimate import Estimate
+from modelctl.statistics.fixed_horizon import Estimate
 from modelctl.statistics.means import paired_t
 from modelctl.statistics.moments import Moments, summary
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from modelctl.statistics.comparison import State
-from modelctl.statistics.estimate import Estimate, below, critical, estimated, without_error
+from modelctl.statistics.fixed_horizon import Estimate, below, critical, estimated, without_error
 from modelctl.statistics.moments import Moments
 
 

@@ -12,7 +12,7 @@ from scipy.stats import fisher_exact
 
 from modelctl.statistics.comparison import State
 from modelctl.statistics.difference import Proportion
-from modelctl.statistics.estimate import Estimate, Interval, below, critical, estimated, without_error
+from modelctl.statistics.fixed_horizon import Estimate, Interval, below, critical, estimated, without_error
 
 UNKNOWN_SHARE: Interval = (0.0, 1.0)
 UNKNOWN_DIFFERENCE: Interval = (-1.0, 1.0)

@@ -11,7 +11,7 @@ from typing import Protocol
 from scipy.optimize import brentq
 
 from modelctl.statistics.difference import Proportion
-from modelctl.statistics.estimate import Interval, critical
+from modelctl.statistics.fixed_horizon import Interval, critical
 from modelctl.statistics.proportions import UNKNOWN_DIFFERENCE
 from modelctl.statistics.roots import edge
 

@@ -22,7 +22,7 @@ from modelctl.statistics import (
 )
 from modelctl.statistics.comparison import anytime_p
 from modelctl.statistics.difference import Proportion, ProportionStage
-from tests.statistics import known_fixed  # noqa: F401  it registers its answers
+from tests.statistics import known_fixed, known_sequential  # noqa: F401  they register their answers
 from tests.statistics.known import CASES, Answers, answers, differences, method_of
 
 
