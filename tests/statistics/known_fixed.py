@@ -7,7 +7,7 @@ from modelctl.statistics import (
     bayes,
     distance,
     drift,
-    estimate,
+    fixed_horizon,
     losses,
     means,
     multiplicity,
@@ -75,7 +75,7 @@ def two_sums(given: Answers) -> tuple[Moments, Moments]:
     return a, b
 
 
-def effect(found: estimate.Estimate) -> Answers:
+def effect(found: fixed_horizon.Estimate) -> Answers:
     return {"expected": found.estimate, "ci": (found.lower, found.upper), "p": found.p, "se": found.se}
 
 
@@ -130,8 +130,8 @@ def equivalence_of_means(given: Answers) -> Answers:
     return two_one_sided(means.welch(*two_samples(given)), given)
 
 
-def two_one_sided(found: estimate.Estimate, given: Answers) -> Answers:
-    tests = estimate.equivalence(found, low=given["low"], high=given["high"])
+def two_one_sided(found: fixed_horizon.Estimate, given: Answers) -> Answers:
+    tests = fixed_horizon.equivalence(found, low=given["low"], high=given["high"])
     return {
         "p_equiv": tests.p,
         "t_lower": tests.t_lower,
