@@ -83,9 +83,10 @@ def fieller(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) 
         return Ratio(ratio=ratio, state=State.DEGENERATE)
     # In units of the baseline's mean: the roots of (1 - g) r^2 - 2 ratio r + ratio^2 - h.
     g, h = z2 * (v_a / m_a) / m_a, z2 * (v_b / m_a) / m_a
-    if g >= 1:
+    spread = h * (1 - g) + ratio * ratio * g
+    if g >= 1 or not math.isfinite(spread):
         return Ratio(ratio=ratio)
-    far = ratio + math.copysign(math.sqrt(h * (1 - g) + ratio * ratio * g), ratio)
+    far = ratio + math.copysign(math.sqrt(spread), ratio)
     ends = (far / (1 - g), (ratio * ratio - h) / far if far else 0.0)
     return Ratio(ratio=ratio, lower=min(ends), upper=max(ends), bounded=True)
 
