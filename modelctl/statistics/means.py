@@ -130,5 +130,5 @@ def _welch_df(a: float, b: float, *, baseline: int, candidate: int) -> float | N
     """From the variances of both means. Relative to their sum, so that no scale of the data underflows."""
     if not a + b:
         return None
-    share = a / (a + b)
-    return 1 / (share**2 / (baseline - 1) + (1 - share) ** 2 / (candidate - 1))
+    share_a, share_b = a / (a + b), b / (a + b)
+    return 1 / (share_a**2 / (baseline - 1) + share_b**2 / (candidate - 1))
