@@ -1,6 +1,6 @@
 """How far two samples of numbers are apart: Kolmogorov-Smirnov and Wasserstein. Descriptive; valid for one look only.
 
-Sources: Massey (1951); Hodges (1958) for the exact p, Smirnov (1939) for the asymptotic one. Ties make p too large, never too small.
+Sources: Massey (1951); Hodges (1958) for the exact p, Smirnov (1939) for the asymptotic one. Ties make p too large, never small.
 """
 
 import math

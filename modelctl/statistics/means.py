@@ -7,11 +7,11 @@ import math
 from dataclasses import dataclass
 
 from modelctl.statistics.comparison import State
-from modelctl.statistics.fixed_horizon import Estimate, below, critical, estimated, without_error
+from modelctl.statistics.fixed_horizon import FixedHorizon, below, critical, tested, without_error
 from modelctl.statistics.moments import Moments
 
 
-def welch(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -> Estimate:
+def welch(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -> FixedHorizon:
     """Candidate mean minus baseline mean, with Welch-Satterthwaite degrees of freedom. Needs two values in each arm."""
     method, n = "welch", baseline.n + candidate.n
     gap = candidate.mean - baseline.mean if baseline.n and candidate.n else None
@@ -19,10 +19,10 @@ def welch(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) ->
         return without_error(gap, n=n, method=method, state=State.NO_DATA, reason="an arm has fewer than two values")
     a, b = _error2(baseline), _error2(candidate)
     df = _welch_df(a, b, baseline=baseline.n, candidate=candidate.n)
-    return estimated(gap, math.sqrt(a + b), n=n, method=method, df=df, confidence=confidence)
+    return tested(gap, math.sqrt(a + b), n=n, method=method, df=df, confidence=confidence)
 
 
-def uplift(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -> Estimate:
+def uplift(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -> FixedHorizon:
     """(candidate mean - baseline mean)/baseline mean by the delta method, degrees of freedom as in `welch`.
 
     The variance is v_b/m_a^2 + v_a m_b^2/m_a^4, v the variance of a mean. Degenerate when the baseline's mean is 0; wrong
@@ -42,16 +42,16 @@ def uplift(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -
     a, b = _error2(baseline), _error2(candidate)
     df = _welch_df(a, b, baseline=baseline.n, candidate=candidate.n)
     se = math.hypot(math.sqrt(b), math.sqrt(a) * ratio) / abs(m_a)
-    return estimated((m_b - m_a) / m_a, se, n=n, method=method, df=df, confidence=confidence)
+    return tested((m_b - m_a) / m_a, se, n=n, method=method, df=df, confidence=confidence)
 
 
-def paired_t(differences: Moments, *, confidence: float = 0.95) -> Estimate:
+def paired_t(differences: Moments, *, confidence: float = 0.95) -> FixedHorizon:
     """The mean of candidate minus baseline over pairs. Needs two pairs."""
     if differences.n < 2:
         estimate = differences.mean if differences.n else None
         return without_error(estimate, n=differences.n, method="paired-t", state=State.NO_DATA, reason="fewer than two pairs")
     se = math.sqrt(_error2(differences))
-    return estimated(differences.mean, se, n=differences.n, method="paired-t", df=differences.n - 1, confidence=confidence)
+    return tested(differences.mean, se, n=differences.n, method="paired-t", df=differences.n - 1, confidence=confidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from scipy.stats import ttest_ind, ttest_rel
 
 from modelctl.errors import InvalidInput
 from modelctl.statistics.comparison import State
-from modelctl.statistics.estimate import Estimate, equivalence
+from modelctl.statistics.fixed_horizon import FixedHorizon, equivalence
 from modelctl.statistics.means import contrast, fieller, paired_t, uplift, welch
 from modelctl.statistics.moments import Moments, summary
 
@@ -149,7 +149,7 @@ def test_a_ratio_of_negative_means_has_its_ends_in_order() -> None:
 
 @given(st.floats(-5, 5), st.floats(0.01, 5), st.floats(-5, 5), st.floats(0.01, 5))
 def test_equivalence_needs_both_sides_and_is_the_interval_inside(effect: float, se: float, low: float, width: float) -> None:
-    found = equivalence(Estimate(estimate=effect, n=9, method="z", se=se), low=low, high=low + width)
+    found = equivalence(FixedHorizon(estimate=effect, n=9, method="z", se=se), low=low, high=low + width)
     inside = low < effect - 1.6448536 * se and effect + 1.6448536 * se < low + width
     assert found.p == max(found.p_lower or 0.0, found.p_upper or 0.0)
     assert ((found.p or 0.0) < 0.05) == inside
