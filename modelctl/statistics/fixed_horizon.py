@@ -63,7 +63,9 @@ def below(statistic: float, df: float | None = None) -> float:
     return float(ndtr(statistic) if df is None else stdtr(df, statistic))
 
 
-def tested(estimate: float, se: float, *, n: int, method: str, df: float | None = None, confidence: float = 0.95) -> FixedHorizon:
+def against_0(
+    estimate: float, se: float, *, n: int, method: str, df: float | None = None, confidence: float = 0.95
+) -> FixedHorizon:
     """An estimate with a standard error of 0 or more, tested against 0 on both sides; degenerate when the error is 0."""
     if not se:
         reason = f"no variation in {n:,} observations"

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from modelctl.statistics.comparison import State
-from modelctl.statistics.fixed_horizon import FixedHorizon, below, critical, tested, without_error
+from modelctl.statistics.fixed_horizon import FixedHorizon, against_0, below, critical, without_error
 from modelctl.statistics.moments import Moments
 
 
@@ -19,7 +19,7 @@ def welch(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) ->
         return without_error(gap, n=n, method=method, state=State.NO_DATA, reason="an arm has fewer than two values")
     a, b = _error2(baseline), _error2(candidate)
     df = _welch_df(a, b, baseline=baseline.n, candidate=candidate.n)
-    return tested(gap, math.sqrt(a + b), n=n, method=method, df=df, confidence=confidence)
+    return against_0(gap, math.sqrt(a + b), n=n, method=method, df=df, confidence=confidence)
 
 
 def uplift(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -> FixedHorizon:
@@ -42,7 +42,7 @@ def uplift(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -
     a, b = _error2(baseline), _error2(candidate)
     df = _welch_df(a, b, baseline=baseline.n, candidate=candidate.n)
     se = math.hypot(math.sqrt(b), math.sqrt(a) * ratio) / abs(m_a)
-    return tested((m_b - m_a) / m_a, se, n=n, method=method, df=df, confidence=confidence)
+    return against_0((m_b - m_a) / m_a, se, n=n, method=method, df=df, confidence=confidence)
 
 
 def paired_t(differences: Moments, *, confidence: float = 0.95) -> FixedHorizon:
@@ -51,7 +51,7 @@ def paired_t(differences: Moments, *, confidence: float = 0.95) -> FixedHorizon:
         estimate = differences.mean if differences.n else None
         return without_error(estimate, n=differences.n, method="paired-t", state=State.NO_DATA, reason="fewer than two pairs")
     se = math.sqrt(_error2(differences))
-    return tested(differences.mean, se, n=differences.n, method="paired-t", df=differences.n - 1, confidence=confidence)
+    return against_0(differences.mean, se, n=differences.n, method="paired-t", df=differences.n - 1, confidence=confidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from scipy.stats import fisher_exact
 
 from modelctl.statistics.comparison import State
 from modelctl.statistics.difference import Proportion
-from modelctl.statistics.fixed_horizon import FixedHorizon, Interval, below, critical, tested, without_error
+from modelctl.statistics.fixed_horizon import FixedHorizon, Interval, against_0, below, critical, without_error
 
 UNKNOWN_SHARE: Interval = (0.0, 1.0)
 UNKNOWN_DIFFERENCE: Interval = (-1.0, 1.0)
@@ -44,7 +44,7 @@ def wald(baseline: Proportion, candidate: Proportion, *, confidence: float = 0.9
     method, n = "wald", baseline.n + candidate.n
     if not (baseline.n and candidate.n):
         return without_error(None, n=n, method=method, state=State.NO_DATA, reason="an arm has no units yet")
-    return tested(_gap(baseline, candidate), _wald_error(baseline, candidate), n=n, method=method, confidence=confidence)
+    return against_0(_gap(baseline, candidate), _wald_error(baseline, candidate), n=n, method=method, confidence=confidence)
 
 
 @dataclass(frozen=True, slots=True)
