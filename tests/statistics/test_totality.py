@@ -12,10 +12,14 @@ from modelctl.statistics import (
     agreement,
     arm_given_event,
     bayes,
+    bounded,
+    clusters,
     coin,
     difference,
     distance,
+    dkw,
     drift,
+    equal_quantiles,
     grid_betting,
     losses,
     means,
@@ -31,6 +35,7 @@ from modelctl.statistics import (
     score_interval,
 )
 from modelctl.statistics.arm_given_event import EventStage
+from modelctl.statistics.clusters import Clusters, ClusterStage
 from modelctl.statistics.difference import MeanStage, Proportion, ProportionStage
 from modelctl.statistics.noise import FieldCounts
 from modelctl.statistics.rates import Events
@@ -100,6 +105,8 @@ SHARES: Sequence[Callable[[Proportion, Proportion], object]] = (
         quantiles.Histogram({3: a.k, 9: b.k}), quantiles.Histogram({4: b.n}, zero=a.n), q=0.99, alpha=0.05
     ),
     lambda a, b: [quantiles.order_statistic_ranks(a.n, 0.95), quantiles.enough(a.n, 0.95)],
+    lambda a, b: dkw.compare(quantiles.Histogram({3: a.k, 9: b.k}), quantiles.Histogram({4: b.n}), alpha=0.05),
+    lambda a, b: equal_quantiles.histogram_log_e(quantiles.Histogram({3: a.k, 9: b.k}), quantiles.Histogram({3: b.n}), q=0.5),
 )
 
 
@@ -124,7 +131,13 @@ NUMBERS: Sequence[Callable[[list[float], list[float]], object]] = (
     lambda a, b: losses.compare(a[: len(b)], b[: len(a)]),
     lambda a, b: [multiplicity.e_bh(a, alpha=0.1), multiplicity.e_holm(b, alpha=0.1), multiplicity.mean_log_e(a)],
     lambda a, b: concordance_of(a[: len(b)], b[: len(a)]),
+    lambda a, b: bounded.compare([abs(x) % 1 for x in a], null=0.5, alpha=0.05),
+    lambda a, b: clusters.compare([ClusterStage(*(of_users(side * 20) for side in (a, b)))], tau=1.0, alpha=0.05),
 )
+
+
+def of_users(values: list[float]) -> Clusters:
+    return clusters.summarise([(value, 1 + number % 3) for number, value in enumerate(values)])
 
 
 def concordance_of(a: list[float], b: list[float]) -> paired.Concordance:
