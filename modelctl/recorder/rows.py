@@ -9,13 +9,13 @@ import msgspec
 from modelctl.evidence import Answer, Compared, Request, Served
 from modelctl.kinds import KINDS, Outcome, Value, text_of
 from modelctl.kinds.outcome import judged
-from modelctl.traffic import Arm, Backend, Reason
+from modelctl.traffic import CHOSEN, Arm, Backend, Reason
 
 # Model servers that compute the same thing in another order differ in the last digits.
 NUMBER_TOLERANCE = 1e-9
 
 # Answers that nobody's share led to: a client chose the arm, or the arm that was drawn was not asked.
-_APART = frozenset({Reason.PREVIEW, Reason.FALLBACK})
+_APART = CHOSEN | {Reason.FALLBACK}
 _NOTHING_SAID = frozenset({Outcome.CANCELLED, Outcome.SWITCHED})
 
 Row = dict[str, object]
@@ -80,7 +80,7 @@ def judge(answer: Answer, backend: Backend | None) -> Judged:
 
 
 def counts(reading: Reading) -> bool:
-    """Whether a reading says anything about the arms: previews, fallbacks, tunnels, and requests whose client left, do not."""
+    """Whether a reading says anything about the arms: previews, rules, fallbacks, tunnels, and requests whose client left, do not."""
     if isinstance(reading, ServedReading):
         return reading.served.context.reason not in _APART and reading.answer.outcome not in _NOTHING_SAID
     outcomes = {reading.baseline.outcome, reading.candidate.outcome}
