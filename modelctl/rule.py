@@ -76,13 +76,15 @@ def _check_value(rule: Rule) -> None:
 def check_rules(rules: tuple[Rule, ...], arms: frozenset[str], *, route: str) -> None:
     """Raises InvalidInput unless these can be the rules of a route with these `arms`."""
     if len(rules) > MOST:
-        raise InvalidInput(f"route {route!r} has {len(rules)} rules, at most {MOST} are possible: each request is held against them")
+        raise InvalidInput(
+            f"route {route!r} has {len(rules)} rules, at most {MOST} are possible: each request is held against them"
+        )
     if len({rule.name for rule in rules}) != len(rules):
         raise InvalidInput(f"two rules of route {route!r} have the same name")
     for rule in rules:
         if rule.arm not in arms:
             raise InvalidInput(
-                f"rule {rule.name!r} names {rule.arm!r}, which is no arm of route {route!r} now; its arms are {', '.join(sorted(arms))}"
+                f"rule {rule.name!r} names {rule.arm!r}, which is no arm of route {route!r} now; it has {', '.join(sorted(arms))}"
             )
 
 

@@ -152,7 +152,9 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
             if not 0 <= getattr(self, field) <= 16 * 1024 * 1024:
                 raise InvalidInput(f"{field} must be from 0 to 16777216 (16 MiB), not {getattr(self, field)}")
         if len(set(self.headers)) != len(self.headers) or len(self.headers) > _MOST_KEPT:
-            raise InvalidInput(f"a route keeps at most {_MOST_KEPT} headers of a request, each named once: {', '.join(self.headers)}")
+            raise InvalidInput(
+                f"a route keeps at most {_MOST_KEPT} headers of a request, each named once: {', '.join(self.headers)}"
+            )
         for name in self.headers:
             check_field(name, "a route's capture")
             if name in _SECRET_FIELDS:
@@ -224,9 +226,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 def _check_noise(route: Route) -> None:
     noise = [arm for arm in route.arms if arm.role is Role.NOISE]
     if len(noise) != 1 or noise[0].backend != route.baseline.backend or noise[0].answers or not noise[0].shown:
-        raise InvalidInput(f"the noise arm of route {route.name!r} is one more copy for its baseline: one arm that is shown requests")
+        raise InvalidInput(
+            f"the noise arm of route {route.name!r} is one more copy for its baseline: one arm that is shown requests"
+        )
     if not any(arm.shown for arm in route.arms if arm.role is Role.CANDIDATE):
-        raise InvalidInput(f"route {route.name!r} has a noise arm but shows no candidate anything: there is nothing to compare it with")
+        raise InvalidInput(
+            f"route {route.name!r} has a noise arm but shows no candidate anything: there is nothing to compare it with"
+        )
 
 
 def check_address(name: str, *, path: str, host: str) -> None:

@@ -80,7 +80,7 @@ def judge(answer: Answer, backend: Backend | None) -> Judged:
 
 
 def counts(reading: Reading) -> bool:
-    """Whether a reading says anything about the arms: previews, rules, fallbacks, tunnels, and requests whose client left, do not."""
+    """Whether a reading says anything about the arms: chosen arms, fallbacks, tunnels and clients that left do not."""
     if isinstance(reading, ServedReading):
         return reading.served.context.reason not in _APART and reading.answer.outcome not in _NOTHING_SAID
     outcomes = {reading.baseline.outcome, reading.candidate.outcome}
