@@ -14,7 +14,7 @@ MOST = 16  # rules of a route
 LONGEST = 256  # characters of a value, and bytes of a field that is kept
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,128}")
-_PREFIX = re.compile(r"(/[!-~]+)+")
+_PREFIX = re.compile(r"(/[!-.0->@-~]+)+")  # no "?": a rule is about the path
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+")
 # What is said to this hop alone, or is written anew by the router, so that it says nothing about the client's wish.
 _NOT_SEEN = frozenset(
