@@ -14,10 +14,10 @@ from modelctl.recorder.paths import NUMBER_TOLERANCE, differences
 from modelctl.recorder.slicing import Asked, slices_of, wants_document
 from modelctl.recorder.terms import Terms
 from modelctl.recorder.texts import text_from
-from modelctl.traffic import Backend, Reason
+from modelctl.traffic import CHOSEN, Backend, Reason
 
 # Answers that nobody's share led to: a client chose the arm, or the arm that was drawn was not asked.
-_APART = frozenset({Reason.PREVIEW, Reason.FALLBACK})
+_APART = CHOSEN | {Reason.FALLBACK}
 _NOTHING_SAID = frozenset({Outcome.CANCELLED, Outcome.SWITCHED})
 
 
