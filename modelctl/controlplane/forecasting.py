@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from modelctl.conduct import Conduct, Engine
 from modelctl.controlplane.assuming import ASSUMED, GIVEN, Assumption
-from modelctl.controlplane.exposure import Exposure
+from modelctl.controlplane.rungs import Rung
 from modelctl.gate import Gate, GateRole, MarginKind
 from modelctl.metric import Design, Metric, Scale, Worse
 from modelctl.statistics import coin
@@ -38,15 +38,15 @@ class Need:
         return self.needed / self.forecast.per_request if self.forecast.per_request else math.inf
 
 
-def need(question: Question, exposure: Exposure, *, conduct: Conduct, candidates: int) -> Need | str:
+def need(question: Question, rung: Rung, *, conduct: Conduct, candidates: int) -> Need | str:
     """What the gate needs at this step, or why that cannot be said."""
-    missing = _missing(question, exposure)
+    missing = _missing(question, rung)
     if missing:
         return missing
     alpha = candidate_alpha(conduct.alpha_promote, candidates)
-    found = forecast(_planned(question, exposure), Target(alpha=alpha))
+    found = forecast(_planned(question, rung), Target(alpha=alpha))
     needed = {Engine.ANYTIME: found.n80, Engine.GROUP_SEQUENTIAL: found.max_n_group_sequential, Engine.FIXED: found.n_fixed}
-    return Need(forecast=found, needed=max(needed[conduct.engine], _least(question, exposure, alpha=alpha)))
+    return Need(forecast=found, needed=max(needed[conduct.engine], _least(question, rung, alpha=alpha)))
 
 
 def margin_of(gate: Gate, assumption: Assumption) -> float | None:
@@ -78,7 +78,7 @@ def proven_hopeless(question: Question) -> bool:
     return upper < limit if question.metric.worse is Worse.LOWER else lower > limit
 
 
-def _least(question: Question, exposure: Exposure, *, alpha: float) -> float:
+def _least(question: Question, rung: Rung, *, alpha: float) -> float:
     """The units below which no verdict is given: 100 values or 10 expected events in the smaller arm, 30 pairs of values.
 
     Where events are rare, the exact intervals of both arms (at half the level each, for the first stage half of that) come first.
@@ -88,7 +88,7 @@ def _least(question: Question, exposure: Exposure, *, alpha: float) -> float:
         return 30.0 if scale is Scale.MEAN else 0.0
     if question.design is not Design.SPLIT or _by_ratio(question):
         return 0.0
-    smaller = min(exposure.candidate, exposure.baseline) / (exposure.candidate + exposure.baseline)
+    smaller = min(rung.candidate, rung.baseline) / (rung.candidate + rung.baseline)
     if scale is Scale.MEAN:
         return 100 / smaller
     margin, rate = margin_of(question.gate, assumption), assumption.value or 0.0
@@ -109,7 +109,7 @@ def _figure(metric: Metric, value: float) -> str:
     return f"{100 * value:.3g}%" if metric.scale is Scale.SHARE else f"{value:.4g}"
 
 
-def _missing(question: Question, exposure: Exposure) -> str:
+def _missing(question: Question, rung: Rung) -> str:
     gate, metric, assumption = question.gate, question.metric, question.assumption
     if gate.role is GateRole.INFO:
         return "it is shown and decides nothing"
@@ -119,40 +119,40 @@ def _missing(question: Question, exposure: Exposure) -> str:
         return f"no values of {metric.name} were seen yet; say what they are: --baseline {metric.name}=12.5,sd=3"
     if gate.limit is None and gate.mde is None and not margin_of(gate, assumption):
         return f"a margin in percent of {metric.name} says nothing while the baseline's is 0: declare it as a number"
-    reached = {Design.PAIRED: exposure.shown > 0, Design.SPLIT: exposure.split}
-    seen = exposure.shown if metric.name == "agreement" else exposure.candidate
+    reached = {Design.PAIRED: rung.shown > 0, Design.SPLIT: rung.split}
+    seen = rung.shown if metric.name == "agreement" else rung.candidate
     if not reached.get(question.design, seen > 0):
-        return f"nothing is compared at this step ({exposure.title})"
+        return f"nothing is compared at this step ({rung.title})"
     return hopeless(question)
 
 
-def _planned(question: Question, exposure: Exposure) -> AnyDesign:
+def _planned(question: Question, rung: Rung) -> AnyDesign:
     gate, metric, assumption = question.gate, question.metric, question.assumption
     superior = gate.role is GateRole.SUCCESS
     harm = -(gate.mde or 0.0) if superior else 0.0
     margin = 0.0 if superior else margin_of(gate, assumption) or 0.0
     if question.design is Design.LIMIT:
-        return _limited(question, exposure)
+        return _limited(question, rung)
     if question.design is Design.PAIRED:
-        share = exposure.shown * assumption.coverage
+        share = rung.shown * assumption.coverage
         if metric.scale is Scale.MEAN:
             return PairedMeans(sd=assumption.spread or 0.0, harm=harm, margin=margin, share=share)
         return PairedOutcomes(discordance=max(assumption.discordance, abs(harm)), harm=harm, margin=margin, share=share)
-    return _split(question, exposure, harm=harm, margin=margin)
+    return _split(question, rung, harm=harm, margin=margin)
 
 
-def _limited(question: Question, exposure: Exposure) -> AnyDesign:
+def _limited(question: Question, rung: Rung) -> AnyDesign:
     """A metric that is worse when lower is planned by its complement: 95 % agreement is at most 5 % disagreement."""
     rate, limit = question.assumption.value or 0.0, question.gate.limit or 0.0
-    share = exposure.shown if question.metric.name == "agreement" else exposure.candidate
+    share = rung.shown if question.metric.name == "agreement" else rung.candidate
     lower = question.metric.worse is Worse.LOWER
     return Limit(rate=1 - rate if lower else rate, limit=1 - limit if lower else limit, share=share * question.assumption.coverage)
 
 
-def _split(question: Question, exposure: Exposure, *, harm: float, margin: float) -> AnyDesign:
+def _split(question: Question, rung: Rung, *, harm: float, margin: float) -> AnyDesign:
     gate, metric, assumption = question.gate, question.metric, question.assumption
-    both = exposure.baseline + exposure.candidate
-    share, per_request = exposure.candidate / both, both * assumption.coverage
+    both = rung.baseline + rung.candidate
+    share, per_request = rung.candidate / both, both * assumption.coverage
     if metric.scale is Scale.MEAN:
         sd = assumption.spread or 0.0
         return Means(baseline_sd=sd, candidate_sd=sd, share=share, harm=harm, margin=margin, per_request=per_request)

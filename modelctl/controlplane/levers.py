@@ -3,8 +3,8 @@
 import math
 from dataclasses import replace
 
-from modelctl.controlplane.exposure import Exposure
 from modelctl.controlplane.forecasting import Need, Question
+from modelctl.controlplane.rungs import Rung
 from modelctl.controlplane.setting import Setting
 from modelctl.metric import Design
 from modelctl.statistics.forecast import MOST_SHARE, duration
@@ -15,8 +15,7 @@ _FIRST_SHOWN = 0.2
 def lever(question: Question, found: Need, *, setting: Setting) -> str:
     """The change that decides soonest, with what it saves; empty when none that is known does."""
     options = [
-        (words, _requests(question, exposure, setting=setting))
-        for words, exposure in _changes(question, setting.ladder[setting.at])
+        (words, _requests(question, rung, setting=setting)) for words, rung in _changes(question, setting.ladder[setting.at])
     ]
     sooner = [option for option in options if option[1] < found.requests]
     if not sooner:
@@ -27,7 +26,7 @@ def lever(question: Question, found: Need, *, setting: Setting) -> str:
     return f"{words}: {found.requests:,.0f} requests become {requests:,.0f}"
 
 
-def _changes(question: Question, now: Exposure) -> list[tuple[str, Exposure]]:
+def _changes(question: Question, now: Rung) -> list[tuple[str, Rung]]:
     changes = []
     both = now.baseline + now.candidate
     more = min(2 * now.candidate, MOST_SHARE * both)
@@ -48,8 +47,8 @@ def _changes(question: Question, now: Exposure) -> list[tuple[str, Exposure]]:
     return changes
 
 
-def _requests(question: Question, exposure: Exposure, *, setting: Setting) -> float:
+def _requests(question: Question, rung: Rung, *, setting: Setting) -> float:
     """Requests until the gate decides if the step were this one; pairs are taken where there are any."""
-    changed = setting.only(question.gate, exposure)
-    needs = [changed.need(one, exposure) for one in changed.questions()]
+    changed = setting.only(question.gate, rung)
+    needs = [changed.need(one, rung) for one in changed.questions()]
     return min((found.requests for found in needs if isinstance(found, Need)), default=math.inf)

@@ -58,10 +58,10 @@ def plan_gates(setting: Setting, *, now: int) -> tuple[GatePlan, ...]:
 def plan_steps(setting: Setting) -> tuple[StepPlan, ...]:
     """The forecast of every step, for the slowest of its gates."""
     questions, plans = setting.questions(), []
-    for exposure in setting.ladder:
-        needs = [setting.need(question, exposure) for question in questions]
+    for rung in setting.ladder:
+        needs = [setting.need(question, rung) for question in questions]
         requests = max((found.requests for found in needs if isinstance(found, Need)), default=math.inf)
-        plans.append(StepPlan(title=exposure.title, requests=_finite(requests), seconds=_seconds(requests, setting.rate)))
+        plans.append(StepPlan(title=rung.title, requests=_finite(requests), seconds=_seconds(requests, setting.rate)))
     return tuple(plans)
 
 

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from modelctl.controlplane.exposure import Exposure
 from modelctl.controlplane.forecasting import Need, Question, hopeless, proven_hopeless
+from modelctl.controlplane.rungs import Rung
 from modelctl.controlplane.setting import Setting
 from modelctl.errors import InvalidInput
 from modelctl.gate import gate_text
 from modelctl.statistics.forecast import duration
 
-Way = tuple[Exposure, Need]
+Way = tuple[Rung, Need]
 
 
 def require_reachable(setting: Setting) -> None:
@@ -35,34 +35,34 @@ def _fault(question: Question, setting: Setting) -> str:
 
 
 def _beyond_n(question: Question, ways: Sequence[Way], *, setting: Setting) -> str:
-    exposure, found = min(ways, key=lambda way: way[1].requests * way[0].counted)
+    rung, found = min(ways, key=lambda way: way[1].requests * way[0].counted)
     # The maximum counts the units of all candidates.
-    units, most = found.requests * exposure.counted * setting.candidates, setting.conduct.max_n
+    units, most = found.requests * rung.counted * setting.candidates, setting.conduct.max_n
     if not most or units <= most:
         return ""
     if math.isinf(units):
-        return f"cannot decide before max_n at {_share(exposure)}: no number of requests is enough ({_assumed(question)})"
+        return f"cannot decide before max_n at {_share(rung)}: no number of requests is enough ({_assumed(question)})"
     return (
-        f"cannot decide before max_n at {_share(exposure)}: about {units:,.0f} units of the candidate are needed "
+        f"cannot decide before max_n at {_share(rung)}: about {units:,.0f} units of the candidate are needed "
         f"({found.requests:,.0f} requests of the route; {_assumed(question)}), and max_n is {most:,}; "
         f"give --max-n {_round_up(units)}, or a wider margin"
     )
 
 
 def _beyond_time(question: Question, ways: Sequence[Way], *, setting: Setting) -> str:
-    exposure, found = min(ways, key=lambda way: way[1].requests)
+    rung, found = min(ways, key=lambda way: way[1].requests)
     rate, most = setting.rate, setting.conduct.max_ms / 1000
     if not rate or not most or found.requests / rate <= most:
         return ""
     return (
-        f"cannot decide before max_ms at {_share(exposure)}: about {found.requests:,.0f} requests of the route are needed "
+        f"cannot decide before max_ms at {_share(rung)}: about {found.requests:,.0f} requests of the route are needed "
         f"({_assumed(question)}), {duration(found.requests / rate)} at {rate:.3g}/s, and max_ms is {duration(most)}; "
         "give a longer --max-time, a larger share, or a wider margin"
     )
 
 
-def _share(exposure: Exposure) -> str:
-    return f"{100 * (exposure.candidate if exposure.split else exposure.shown or exposure.candidate):g} %"
+def _share(rung: Rung) -> str:
+    return f"{100 * (rung.candidate if rung.split else rung.shown or rung.candidate):g} %"
 
 
 def _assumed(question: Question) -> str:

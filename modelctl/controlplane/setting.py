@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from modelctl.conduct import Conduct
 from modelctl.controlplane.assuming import Baseline, assume
-from modelctl.controlplane.exposure import Exposure, design_of
 from modelctl.controlplane.forecasting import Need, Question, Seen, need
 from modelctl.controlplane.past import Past
+from modelctl.controlplane.rungs import Rung, design_of
 from modelctl.gate import Gate, check_gate
 from modelctl.metric import Field
 
@@ -18,7 +18,7 @@ class Setting:
 
     gates: tuple[Gate, ...]
     conduct: Conduct
-    ladder: tuple[Exposure, ...]
+    ladder: tuple[Rung, ...]
     at: int = 0
     candidates: int = 1
     fields: tuple[Field, ...] = ()
@@ -31,14 +31,14 @@ class Setting:
         """Its gates, each with its design and assumption; those that the ladder cannot compare are left out."""
         return tuple(found for gate in self.gates if (found := self._question(gate)) is not None)
 
-    def need(self, question: Question, exposure: Exposure) -> Need | str:
+    def need(self, question: Question, rung: Rung) -> Need | str:
         """What the gate needs at a step, or why that cannot be said."""
-        return need(question, exposure, conduct=self.conduct, candidates=self.candidates)
+        return need(question, rung, conduct=self.conduct, candidates=self.candidates)
 
-    def only(self, gate: Gate, exposure: Exposure | None = None) -> "Setting":
+    def only(self, gate: Gate, rung: Rung | None = None) -> "Setting":
         """The same with one gate, and with one step if it is given."""
         one = replace(self, gates=(gate,))
-        return one if exposure is None else replace(one, ladder=(exposure,), at=0)
+        return one if rung is None else replace(one, ladder=(rung,), at=0)
 
     def _question(self, gate: Gate) -> Question | None:
         metric = check_gate(gate, self.fields)

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Engine
 
 from modelctl.conduct import Conduct
 from modelctl.controlplane.assuming import GIVEN, OBSERVED, Baseline
-from modelctl.controlplane.exposure import exposures
 from modelctl.controlplane.forecasting import Seen
 from modelctl.controlplane.operations.terms import AskedGates, ConductChanges, Terms, check_gates, read_terms
 from modelctl.controlplane.past import recall
 from modelctl.controlplane.planning import GatePlan, StepPlan, plan_gates, plan_steps, suggestions
+from modelctl.controlplane.rungs import rungs_of
 from modelctl.controlplane.setting import Setting
 from modelctl.controlplane.strategies import plan as ladder_of
 from modelctl.controlplane.strategies import recipe_for
@@ -104,7 +104,7 @@ def settings_of(
         Setting(
             gates=rollout.gates,
             conduct=rollout.conduct,
-            ladder=exposures(rollout.steps, candidate),
+            ladder=rungs_of(rollout.steps, candidate),
             at=rollout.step,
             candidates=len(rollout.candidates),
             fields=rollout.fields,

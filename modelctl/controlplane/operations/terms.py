@@ -6,7 +6,7 @@ import msgspec
 
 from modelctl.conduct import Conduct, Mode
 from modelctl.controlplane.asking import merged, partial
-from modelctl.controlplane.exposure import exposures, require_design
+from modelctl.controlplane.rungs import require_design, rungs_of
 from modelctl.errors import InvalidInput
 from modelctl.gate import Gate, GateRole, check_gate, gate_text, parse_gate
 from modelctl.rollout import Rollout
@@ -50,7 +50,7 @@ def check_gates(rollout: Rollout) -> None:
     for gate in rollout.gates:
         metric = check_gate(gate, rollout.fields)
         for candidate in rollout.candidates:
-            require_design(gate, metric, ladder=exposures(rollout.steps, candidate), strategy=rollout.strategy)
+            require_design(gate, metric, ladder=rungs_of(rollout.steps, candidate), strategy=rollout.strategy)
 
 
 def _refuse_twins(gates: tuple[Gate, ...]) -> None:
@@ -68,7 +68,7 @@ def _check_automatic(rollout: Rollout) -> None:
     conduct = rollout.conduct
     if not any(gate.role in _PROVES_HARMLESS for gate in rollout.gates):
         raise InvalidInput(
-            "mode auto raises exposure only through a gate, and none is declared: add the harm you tolerate, such as "
+            "mode auto raises rung only through a gate, and none is declared: add the harm you tolerate, such as "
             "--gate error_rate:guardrail:margin=0.5pt (modelctl plan suggests margins), or leave --mode auto out"
         )
     if not (conduct.max_n or conduct.max_ms):

@@ -11,7 +11,7 @@ from modelctl.traffic import ALL, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+class Rung:
     """One step of a ladder for one candidate, in shares of 1 of the route's requests.
 
     `baseline` and `candidate` are what they answer, `shown` what both answer: the candidate is shown a part of the baseline's.
@@ -33,12 +33,12 @@ class Exposure:
         return self.candidate + self.shown
 
 
-def exposures(steps: Sequence[Step], candidate: str) -> tuple[Exposure, ...]:
+def rungs_of(steps: Sequence[Step], candidate: str) -> tuple[Rung, ...]:
     """The candidate at each step."""
-    return tuple(_exposure(step, candidate) for step in steps)
+    return tuple(_rung(step, candidate) for step in steps)
 
 
-def design_of(gate: Gate, metric: Metric, *, ladder: Sequence[Exposure]) -> Design | None:
+def design_of(gate: Gate, metric: Metric, *, ladder: Sequence[Rung]) -> Design | None:
     """How the ladder's steps compare this gate; AUTO takes pairs where there are any. None when they cannot."""
     shown, split = any(one.shown for one in ladder), any(one.split for one in ladder)
     if gate.limit is not None:
@@ -49,21 +49,21 @@ def design_of(gate: Gate, metric: Metric, *, ladder: Sequence[Exposure]) -> Desi
     return next((design for design in wanted if design in metric.designs and possible.get(design)), None)
 
 
-def require_design(gate: Gate, metric: Metric, *, ladder: Sequence[Exposure], strategy: str) -> None:
+def require_design(gate: Gate, metric: Metric, *, ladder: Sequence[Rung], strategy: str) -> None:
     """Raises InvalidInput, which says what to type, when the ladder gives the gate nothing to be judged on."""
     if gate.role is GateRole.INFO or design_of(gate, metric, ladder=ladder) is not None:
         return
     raise InvalidInput(f"--gate {gate_text(gate)}: {_why(gate, metric, ladder=ladder, strategy=strategy)}")
 
 
-def _exposure(step: Step, candidate: str) -> Exposure:
+def _rung(step: Step, candidate: str) -> Rung:
     baseline = sum(arm.answers for arm in step.arms if arm.role is Role.BASELINE) / ALL
     mine = next((arm for arm in step.arms if arm.backend == candidate), None)
     answers, shown = (mine.answers / ALL, mine.shown / ALL) if mine else (0.0, 0.0)
-    return Exposure(title=step.title, baseline=baseline, candidate=answers, shown=shown * baseline)
+    return Rung(title=step.title, baseline=baseline, candidate=answers, shown=shown * baseline)
 
 
-def _why(gate: Gate, metric: Metric, *, ladder: Sequence[Exposure], strategy: str) -> str:
+def _why(gate: Gate, metric: Metric, *, ladder: Sequence[Rung], strategy: str) -> str:
     shown, split = any(one.shown for one in ladder), any(one.split for one in ladder)
     paired, unpaired = Design.PAIRED in metric.designs, Design.SPLIT in metric.designs
     if strategy == "blue-green" and not shown and not split:
