@@ -17,8 +17,8 @@ _FREQUENT = 0.05
 class GatePlan(msgspec.Struct, frozen=True, kw_only=True):
     """One gate, with what its baseline was assumed to be. `reason` says why there is no forecast.
 
-    `needed` is in `unit` and `requests` in requests of the route, both until a decision with 80 % power; `seen` is what is there
-    of `needed`. `probability_now` is the chance to have decided by now, `probability_then` when all is there. `seconds` are from
+    `needed` is in `unit`, `requests` in requests of the route and `counted` in what `max_n` counts, each until a decision with
+    80 % power; `seen` is what is there of `needed`. `probability_now` is the chance to have decided by now, `probability_then` when all is there. `seconds` are from
     now on; None when the request rate is not known, and for never.
     """
 
@@ -34,6 +34,7 @@ class GatePlan(msgspec.Struct, frozen=True, kw_only=True):
     needed: float | None = None
     seen: float = 0.0
     requests: float | None = None
+    counted: float | None = None
     seconds: float | None = None
     at: int | None = None
     probability_now: float | None = None
@@ -116,6 +117,7 @@ def _forecast(blank: GatePlan, question: Question, *, found: Need, setting: Sett
         needed=found.needed,
         seen=seen,
         requests=_finite(found.requests),
+        counted=_finite(found.requests * setting.ladder[setting.at].counted * setting.candidates),
         seconds=seconds,
         at=None if seconds is None else now + round(seconds * 1_000_000),
         probability_now=forecast.probability(seen) if seen else 0.0,

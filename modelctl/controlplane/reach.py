@@ -14,14 +14,19 @@ Way = tuple[Rung, Need]
 
 
 def require_reachable(setting: Setting) -> None:
-    """Raises InvalidInput with the forecast for a gate that cannot be passed, or not before the maximum.
+    """Raises InvalidInput with the forecast for a gate that cannot be passed, or not before the maximum."""
+    fault = unreachable(setting)
+    if fault:
+        raise InvalidInput(fault)
+
+
+def unreachable(setting: Setting) -> str:
+    """Why a gate cannot be passed, or not before the maximum, and what to give instead; empty when all can.
 
     A step counts at its best: refused is only what no step of the ladder can decide.
     """
-    for question in setting.questions():
-        fault = _fault(question, setting)
-        if fault:
-            raise InvalidInput(f"--gate {gate_text(question.gate)}: {fault}")
+    faults = ((question.gate, _fault(question, setting)) for question in setting.questions())
+    return next((f"--gate {gate_text(gate)}: {fault}" for gate, fault in faults if fault), "")
 
 
 def _fault(question: Question, setting: Setting) -> str:

@@ -14,6 +14,7 @@ from modelctl.controlplane.forecasting import Seen
 from modelctl.controlplane.operations.terms import AskedGates, ConductChanges, Terms, check_gates, read_terms
 from modelctl.controlplane.past import recall
 from modelctl.controlplane.planning import GatePlan, StepPlan, plan_gates, plan_steps, suggestions
+from modelctl.controlplane.reach import unreachable
 from modelctl.controlplane.rungs import rungs_of
 from modelctl.controlplane.setting import Setting
 from modelctl.controlplane.strategies import plan as ladder_of
@@ -55,7 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `step` is that of `steps` which `gates` are planned at. `rate` is requests a second: `rate_from` is given, observed or unknown.
     `suggested` says that nobody declared these gates. `requests` and `seconds` are those of the slowest gate from now on; None when
-    they are not known, or never.
+    they are not known, or never. `refusal` says why it could not be started with its maximum.
     """
 
     route: str
@@ -71,6 +72,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[GatePlan, ...]
     requests: float | None
     seconds: float | None
+    refusal: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -172,6 +174,7 @@ def _plan(asked: Rollout, setting: Setting, *, given: bool, suggested: bool, at:
         gates=gates,
         seconds=_slowest([gate.seconds for gate in deciding]),
         requests=_slowest([gate.requests for gate in deciding]),
+        refusal=unreachable(setting),
         notes=tuple(_notes(asked, setting)),
     )
 

@@ -68,7 +68,7 @@ def _check_automatic(rollout: Rollout) -> None:
     conduct = rollout.conduct
     if not any(gate.role in _PROVES_HARMLESS for gate in rollout.gates):
         raise InvalidInput(
-            "mode auto raises rung only through a gate, and none is declared: add the harm you tolerate, such as "
+            "mode auto raises the share only through a gate, and none is declared: add the harm you tolerate, such as "
             "--gate error_rate:guardrail:margin=0.5pt (modelctl plan suggests margins), or leave --mode auto out"
         )
     if not (conduct.max_n or conduct.max_ms):
