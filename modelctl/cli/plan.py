@@ -85,10 +85,8 @@ def plan(session: Session, route: Route = "", *, assumed: Assumed, conduct: Cond
 
 def plan_picture(found: Plan) -> RenderableType:
     """The plan as people read it: gates with their dates, then what makes them sooner, then the steps."""
-    parts: list[RenderableType] = [
-        line(_head(found), style="bold"),
-        table(COLUMNS, [_cells(gate) for gate in found.gates], right=_RIGHT),
-    ]
+    gates = table(COLUMNS, [_cells(gate) for gate in found.gates], right=_RIGHT)
+    parts: list[RenderableType] = [line(_head(found), style="bold"), gates]
     parts += [line(f"{gate.gate.partition(':')[0]}: {gate.reason}") for gate in found.gates if gate.reason]
     parts += [line(f"sooner: {gate.lever}") for gate in found.gates[:1] if gate.lever]
     if len(found.steps) > 1:
@@ -97,8 +95,8 @@ def plan_picture(found: Plan) -> RenderableType:
     if found.refusal:
         parts.append(line(f"would be refused: {found.refusal}"))
     if found.suggested:
-        gates = " ".join(f"--gate {shown_gate(gate.gate)}" for gate in found.gates)
-        parts.append(line(f"no margins are declared, these are suggestions: {gates}"))
+        words = " ".join(f"--gate {shown_gate(gate.gate)}" for gate in found.gates)
+        parts.append(line(f"no margins are declared, these are suggestions: {words}"))
     return Group(*parts)
 
 

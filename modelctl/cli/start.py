@@ -39,7 +39,7 @@ class Started(msgspec.Struct, frozen=True):
     "canary",
     examples=(
         "modelctl canary --percent 5",
-        "modelctl canary fraud fraud-v7 --steps 1,5,20!,50 --bake 10m --mode auto --max-n 200000 --gate error_rate:guardrail:margin=0.5pt",
+        "modelctl canary fraud --steps 1,5,20!,50 --bake 10m --mode auto --max-n 200000 --gate error_rate:guardrail:margin=0.5pt",
     ),
 )
 def canary(

@@ -18,8 +18,8 @@ class GatePlan(msgspec.Struct, frozen=True, kw_only=True):
     """One gate, with what its baseline was assumed to be. `reason` says why there is no forecast.
 
     `needed` is in `unit`, `requests` in requests of the route and `counted` in what `max_n` counts, each until a decision with
-    80 % power; `seen` is what is there of `needed`. `probability_now` is the chance to have decided by now, `probability_then` when all is there. `seconds` are from
-    now on; None when the request rate is not known, and for never.
+    80 % power; `seen` is what is there of `needed`. `probability_now` is the chance to have decided by now, `probability_then`
+    when all is there. `seconds` are from now on; None when the request rate is not known, and for never.
     """
 
     gate: str
