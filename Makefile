@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench bench-verdicts clean
 
 demo: $(READY)
 	$(BIN)/modelctl demo
@@ -23,6 +23,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.peers
+
+bench-verdicts: $(READY)
+	$(BIN)/python -m tests.benchmarks.verdicts
 
 clean:
 	rm -rf $(VENV) modelctl/router/*.so *.so .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

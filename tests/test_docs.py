@@ -1,5 +1,6 @@
 """The tables of the documentation against the code they describe."""
 
+import doctest
 import re
 from pathlib import Path
 
@@ -99,3 +100,9 @@ def test_every_policy_option_is_documented() -> None:
         assert documented | {"--reset"} == options_of(noun, "set")
     assert options_of("backend", "add") == options_of("backend", "set") - {"--reset"}
     assert options_of("route", "add") == options_of("route", "set") - {"--reset"} | {"--backend"}
+
+
+def test_the_examples_of_the_statistics_give_what_is_printed_beside_them() -> None:
+    ran = doctest.testfile(str(DOCS / "statistics.md"), module_relative=False)
+    assert ran.attempted > 10
+    assert ran.failed == 0

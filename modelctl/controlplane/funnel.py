@@ -2,6 +2,7 @@
 
 import msgspec
 
+from modelctl.controlplane.comparison import Evidence
 from modelctl.controlplane.sums import Sums
 
 STAGES = ("eligible", "sampled", "sent", "answered", "parsed", "paired")
@@ -40,6 +41,16 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     fallback: int = 0
     skipped: dict[str, int] = msgspec.field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
+
+
+def funnels_of(evidence: Evidence) -> tuple[Funnel, ...]:
+    """The funnels of the candidates that are or were shown requests."""
+    found = (funnel(evidence.sums, name) for name in evidence.rollout.candidates)
+    return tuple(one for one in found if one.eligible or one.sampled or _shown(evidence, one.candidate))
+
+
+def _shown(evidence: Evidence, candidate: str) -> bool:
+    return any(arm.backend == candidate and arm.shown for stage in evidence.stages for arm in stage.arms)
 
 
 def funnel(sums: Sums, candidate: str) -> Funnel:

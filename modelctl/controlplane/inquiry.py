@@ -3,6 +3,9 @@
 from sqlalchemy import Connection, Engine
 
 from modelctl.controlplane.comparison import Evidence
+from modelctl.controlplane.funnel import funnels_of
+from modelctl.controlplane.judging import Judgement, judge
+from modelctl.controlplane.needed import metrics_for
 from modelctl.controlplane.report import Findings
 from modelctl.controlplane.sums import Sums
 from modelctl.errors import NotFound
@@ -20,12 +23,10 @@ def findings(engine: Engine, route: str, *, rollout: int | None = None) -> Findi
     with store.reading(engine) as connection:
         chosen = _chosen(connection, route, rollout=rollout)
         evidence, rows = evidence_of(connection, chosen)
-        entry = next((entry for entry in catalog.load(connection).routes if entry.name == route), None)
         return Findings(
             evidence=evidence,
             rows=rows,
-            unit="request" if entry is None else entry.unit,
-            newest=summing.newest_minute(connection, route, rollout=chosen.id),
+            newest=evidence.newest,
             scores=reading.scores(connection, chosen.id),
             worst=tuple(
                 pair
@@ -36,16 +37,23 @@ def findings(engine: Engine, route: str, *, rollout: int | None = None) -> Findi
         )
 
 
-def evidence_of(connection: Connection, rollout: Rollout) -> tuple[Evidence, tuple[Sum, ...]]:
-    """The rollout's evidence, and the sums it indexes."""
-    rows = summing.sums(connection, rollout.route, rollout=rollout.id)
+def evidence_of(connection: Connection, rollout: Rollout, *, metrics: tuple[str, ...] = ()) -> tuple[Evidence, tuple[Sum, ...]]:
+    """The rollout's evidence, and the sums it indexes: of all metrics, or of those named."""
+    rows = summing.sums(connection, rollout.route, rollout=rollout.id, metrics=metrics)
     evidence = Evidence(
         rollout=rollout,
         stages=catalog.stages(connection, rollout.id),
         sums=Sums(rows),
         pivots=summing.pivots(connection, rollout.route, rollout=rollout.id),
+        newest=summing.newest_minute(connection, rollout.route, rollout=rollout.id),
     )
     return evidence, rows
+
+
+def judgement_of(connection: Connection, rollout: Rollout, *, at: int) -> tuple[Evidence, Judgement]:
+    """The evidence that decides about the rollout, and what it comes to at Unix millisecond `at`."""
+    evidence, _ = evidence_of(connection, rollout, metrics=metrics_for(rollout))
+    return evidence, judge(evidence, at=at, funnels=funnels_of(evidence))
 
 
 def _chosen(connection: Connection, route: str, *, rollout: int | None) -> Rollout:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from modelctl.controlplane.comparison import Evidence, Row, compare, compare_split
-from modelctl.controlplane.funnel import Funnel, funnel
-from modelctl.controlplane.judging import Judgement, judge
+from modelctl.controlplane.comparing import compare
+from modelctl.controlplane.comparison import Evidence, Row
+from modelctl.controlplane.funnel import Funnel, funnels_of
+from modelctl.controlplane.judging import Judgement, judge, judge_compared
 from modelctl.controlplane.shapes import (
     Accuracy,
     Confusion,
@@ -24,6 +25,7 @@ from modelctl.controlplane.shapes import (
     numbers,
     outcomes,
 )
+from modelctl.controlplane.trust import compare_split
 from modelctl.evidence import Answer
 from modelctl.kinds.answer_body import beginning
 from modelctl.kinds.value import number_text
@@ -36,8 +38,8 @@ from modelctl.store.summing import Sum
 VERSION = 1
 PREVIEW = 400
 STICKY_NOTE = (
-    "Requests of one unit stay on one arm and come together, so they are not independent: "
-    "intervals are narrower than they should be, and the split of requests blocks nothing."
+    "Requests of one unit stay on one arm and come together, so units are what is counted where traffic is split: "
+    "each unit's first failure, sums over units, and the split of units. Pairs count requests."
 )
 
 
@@ -138,7 +140,6 @@ class Findings:
 
     evidence: Evidence
     rows: tuple[Sum, ...]
-    unit: str
     newest: int | None
     scores: tuple[Score, ...] = ()
     worst: tuple[Pair, ...] = ()
@@ -152,26 +153,24 @@ class Short(msgspec.Struct, frozen=True, kw_only=True):
     funnels: tuple[Funnel, ...]
 
 
-def summarise(evidence: Evidence, *, unit: str) -> Short:
-    """The verdict and the funnels alone."""
-    funnels = _funnels(evidence)
-    split = compare_split(evidence)
-    verdict = judge(evidence, compare(evidence), split=split, sticky=unit != "request", funnels=funnels)
-    return Short(verdict=verdict, funnels=funnels)
+def summarise(evidence: Evidence, *, at: int) -> Short:
+    """The verdict at Unix millisecond `at` and the funnels alone."""
+    funnels = funnels_of(evidence)
+    return Short(verdict=judge(evidence, at=at, funnels=funnels), funnels=funnels)
 
 
 def write_report(found: Findings, *, at: int) -> Report:
     """The whole report, as of Unix microsecond `at`."""
     evidence = found.evidence
-    compared, split, funnels = compare(evidence), compare_split(evidence), _funnels(evidence)
-    sticky = found.unit != "request"
+    compared, split, funnels = compare(evidence), compare_split(evidence), funnels_of(evidence)
+    sticky = evidence.rollout.unit != "request"
     candidates = evidence.rollout.candidates
     return Report(
         route=evidence.rollout.route,
         generated_at=at,
         evidence_at=None if found.newest is None else min((found.newest + 1) * 60_000_000, at),
         rollout=_attempt(evidence),
-        verdict=judge(evidence, compared, split=split, sticky=sticky, funnels=funnels),
+        verdict=judge_compared(evidence, compared, at=at // 1000, funnels=funnels),
         trust=_trust(evidence, split, sticky=sticky),
         funnels=funnels,
         rows=tuple(one.row for one in compared),
@@ -201,15 +200,6 @@ def predicted(side: Side) -> str:
     return side.text if side.text is not None else f"none: {side.problem or side.failure or side.outcome}"
 
 
-def _funnels(evidence: Evidence) -> tuple[Funnel, ...]:
-    found = (funnel(evidence.sums, name) for name in evidence.rollout.candidates)
-    return tuple(one for one in found if one.eligible or one.sampled or _shown(evidence, one.candidate))
-
-
-def _shown(evidence: Evidence, candidate: str) -> bool:
-    return any(arm.backend == candidate and arm.shown for stage in evidence.stages for arm in stage.arms)
-
-
 def _attempt(evidence: Evidence) -> Attempt:
     rollout = evidence.rollout
     return Attempt(
@@ -233,7 +223,7 @@ def _trust(evidence: Evidence, split: SampleRatio, *, sticky: bool) -> Trust:
     counted = zip(arms, split.observed, split.expected, strict=False)
     return Trust(
         log10_e=split.log_e / math.log(10) if math.isfinite(split.log_e) else None,
-        blocked=split.blocked and not sticky,
+        blocked=split.blocked,
         arms=tuple(ArmSplit(arm=arm, observed=observed, expected=expected) for arm, observed, expected in counted),
         stages=tuple(_stage(evidence, stage, arms=arms) for stage in evidence.stages),
         notes=(STICKY_NOTE,) if sticky else (),

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from modelctl.controlplane.comparison import Row
+from modelctl.controlplane.figures import figure, share
 from modelctl.controlplane.funnel import STAGES
-from modelctl.controlplane.judging import figure, share
 from modelctl.controlplane.report import Disagreement, Report, Trust
 from modelctl.controlplane.shapes import Confusion, Latency
 
@@ -35,7 +35,7 @@ def _lines(report: Report) -> Iterator[str]:
 def _head(report: Report) -> Iterator[str]:
     rollout, verdict = report.rollout, report.verdict
     yield f"# {report.route}: {verdict.word}"
-    yield from ("", f"**{verdict.sentence}** {verdict.margins}", "")
+    yield from ("", f"**{verdict.sentence}** {verdict.margins}".rstrip(), "")
     candidates = ", ".join(rollout.candidates)
     yield f"- rollout {rollout.id} ({rollout.phase}): {rollout.strategy} of {candidates} against {rollout.baseline}"
     if rollout.steps:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from modelctl.controlplane.comparison import Evidence, pair_means
+from modelctl.controlplane.comparison import Evidence
+from modelctl.controlplane.shown import pair_means
 from modelctl.controlplane.sums import Sums, moments
 from modelctl.statistics import quantiles
 from modelctl.statistics.agreement import cohen_kappa

@@ -119,7 +119,7 @@ def _route(connection: Connection, catalog: Catalog, *, route: RouteEntry, at: i
     evidence, rows = evidence_of(connection, rollout)
     staged = Sums(row for row in rows if row.stage == rollout.stage)
     arms = rollout.current.arms
-    short = summarise(evidence, unit=route.unit)
+    short = summarise(evidence, at=at // 1000)
     lines = _lines(route, rollout, arms=tuple(_arm(arm, arms, recent=recent, stage=staged) for arm in arms))
     verdict = VerdictLine(short.verdict.word, short.verdict.sentence)
     return msgspec.structs.replace(lines, funnel=short.funnels, verdict=verdict)

@@ -15,11 +15,17 @@ class Sums:
         for row in rows:
             self._rows[row.arm, row.metric].append(row)
 
-    def counts(self, arm: str, metric: str) -> dict[str, int]:
-        """n by key, over all stages."""
+    @property
+    def rows(self) -> tuple[Sum, ...]:
+        """All of them, those of one arm and metric together, in the order they were given."""
+        return tuple(row for rows in self._rows.values() for row in rows)
+
+    def counts(self, arm: str, metric: str, *, stage: int | None = None) -> dict[str, int]:
+        """n by key, of one stage or all."""
         found: dict[str, int] = defaultdict(int)
         for row in self._rows.get((arm, metric), ()):
-            found[row.key] += row.n
+            if stage in (None, row.stage):
+                found[row.key] += row.n
         return dict(found)
 
     def n(self, arm: str, metric: str, *, stage: int | None = None) -> int:
@@ -32,8 +38,8 @@ class Sums:
         return next(rows, Sum(stage, arm, metric, key))
 
     def over_stages(self, arm: str, metric: str, *, key: str = "") -> Sum:
-        """The sums of one key over all stages."""
-        rows = [row for row in self._rows.get((arm, metric), ()) if row.key == key]
+        """The sums of one key over all stages, added up in the order of the stages: the same digits every time."""
+        rows = sorted((row for row in self._rows.get((arm, metric), ()) if row.key == key), key=lambda row: row.stage)
         n, k = sum(row.n for row in rows), sum(row.k for row in rows)
         return Sum(0, arm, metric, key, n, k, sum(row.s1 for row in rows), sum(row.s2 for row in rows), sum(row.sp for row in rows))
 

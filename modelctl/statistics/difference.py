@@ -13,14 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelctl.errors import InvalidInput
-from modelctl.statistics import normal_mixture
 from modelctl.statistics.arrays import Floats
-from modelctl.statistics.comparison import Comparison, State
+from modelctl.statistics.comparison import Comparison
+from modelctl.statistics.estimate import Estimate, anytime, settled, too_few
 from modelctl.statistics.moments import Moments, merge
 
 MIN_EXPECTED_EVENTS = 10
 MIN_UNITS = 100
 MIN_PAIRS = 30
+
+_EMPTY_ARM = "an arm has no units yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,62 +87,58 @@ def expected_events(n_a: Floats, n_b: Floats, *, k_a: Floats, k_b: Floats) -> Fl
     return (k_a + k_b) * np.minimum(n_a, n_b) / np.maximum(n_a + n_b, 1)
 
 
-def compare_proportions(stages: Sequence[ProportionStage], *, tau: float, alpha: float) -> Comparison:
+def estimate_proportions(stages: Sequence[ProportionStage]) -> Estimate:
     """The stage-stratified difference of two proportions, gated on 10 expected events in the smaller arm."""
     used = [stage for stage in stages if stage.baseline.n and stage.candidate.n]
     if not used:
-        return _nothing(State.NO_DATA, "an arm has no units yet", estimate=None, n=0, alpha=alpha)
+        return settled(None, 0.0, n=0, few=_EMPTY_ARM)
     a, b = [stage.baseline for stage in used], [stage.candidate for stage in used]
     n_a, n_b = _floats([arm.n for arm in a]), _floats([arm.n for arm in b])
     k_a, k_b = _floats([arm.k for arm in a]), _floats([arm.k for arm in b])
     variances = np.maximum(*proportion_variances(n_a, n_b, k_a=k_a, k_b=k_b))
     estimate, se = stratify(k_b / n_b - k_a / n_a, variances, weights=overlap(n_a, n_b))
     events = float(expected_events(n_a, n_b, k_a=k_a, k_b=k_b).sum())
-    reason = _too_few(events, "expected events in the smaller arm", minimum=MIN_EXPECTED_EVENTS)
-    return _gated(float(estimate), float(se), n=int(n_a.sum() + n_b.sum()), tau=tau, alpha=alpha, reason=reason)
+    few = too_few(events, "expected events in the smaller arm", minimum=MIN_EXPECTED_EVENTS)
+    return settled(float(estimate), float(se), n=int(n_a.sum() + n_b.sum()), few=few)
 
 
-def compare_means(stages: Sequence[MeanStage], *, tau: float, alpha: float) -> Comparison:
+def estimate_means(stages: Sequence[MeanStage]) -> Estimate:
     """The stage-stratified difference of two means, gated on 100 units in the smaller arm."""
     used = [stage for stage in stages if stage.baseline.n and stage.candidate.n]
     if not used:
-        return _nothing(State.NO_DATA, "an arm has no units yet", estimate=None, n=0, alpha=alpha)
+        return settled(None, 0.0, n=0, few=_EMPTY_ARM)
     a, b = [stage.baseline for stage in used], [stage.candidate for stage in used]
     n_a, n_b = _floats([arm.n for arm in a]), _floats([arm.n for arm in b])
     gaps = _floats([stage.candidate.mean - stage.baseline.mean for stage in used])
     pair = mean_variances(n_a, n_b, m2_a=_floats([arm.m2 for arm in a]), m2_b=_floats([arm.m2 for arm in b]), gap=gaps)
     flat = np.array([merge(stage.baseline, stage.candidate).constant for stage in used])
     estimate, se = stratify(gaps, np.where(flat, 0.0, np.maximum(*pair)), weights=overlap(n_a, n_b))
-    units = min(n_a.sum(), n_b.sum())
-    reason = _too_few(float(units), "units in the smaller arm", minimum=MIN_UNITS)
-    return _gated(float(estimate), float(se), n=int(n_a.sum() + n_b.sum()), tau=tau, alpha=alpha, reason=reason)
+    few = too_few(float(min(n_a.sum(), n_b.sum())), "units in the smaller arm", minimum=MIN_UNITS)
+    return settled(float(estimate), float(se), n=int(n_a.sum() + n_b.sum()), few=few)
+
+
+def estimate_paired(differences: Moments) -> Estimate:
+    """The mean of candidate minus baseline over pairs, gated on 30 pairs."""
+    if not differences.n:
+        return settled(None, 0.0, n=0, few="no pairs yet")
+    variance = 0.0 if differences.constant else differences.variance or 0.0
+    few = too_few(differences.n, "pairs", minimum=MIN_PAIRS)
+    return settled(differences.mean, math.sqrt(variance / differences.n), n=differences.n, few=few)
+
+
+def compare_proportions(stages: Sequence[ProportionStage], *, tau: float, alpha: float) -> Comparison:
+    """`estimate_proportions` with its always-valid interval."""
+    return anytime(estimate_proportions(stages), tau=tau, alpha=alpha)
+
+
+def compare_means(stages: Sequence[MeanStage], *, tau: float, alpha: float) -> Comparison:
+    """`estimate_means` with its always-valid interval."""
+    return anytime(estimate_means(stages), tau=tau, alpha=alpha)
 
 
 def compare_paired(differences: Moments, *, tau: float, alpha: float) -> Comparison:
-    """The mean of candidate minus baseline over pairs, gated on 30 pairs."""
-    if not differences.n:
-        return _nothing(State.NO_DATA, "no pairs yet", estimate=None, n=0, alpha=alpha)
-    variance = 0.0 if differences.constant else differences.variance or 0.0
-    reason = _too_few(differences.n, "pairs", minimum=MIN_PAIRS)
-    se = math.sqrt(variance / differences.n)
-    return _gated(differences.mean, se, n=differences.n, tau=tau, alpha=alpha, reason=reason)
-
-
-def _gated(estimate: float, se: float, *, n: int, tau: float, alpha: float, reason: str) -> Comparison:
-    if reason:
-        return _nothing(State.GATE, reason, estimate=estimate, n=n, alpha=alpha)
-    if se == 0:
-        return _nothing(State.DEGENERATE, f"no variation in {n:,} observations", estimate=estimate, n=n, alpha=alpha)
-    return normal_mixture.compare(estimate, se, n=n, tau=tau, alpha=alpha)
-
-
-def _nothing(state: State, reason: str, *, estimate: float | None, n: int, alpha: float) -> Comparison:
-    """The estimate, if there is one, with nothing claimed: the interval is the whole line and E is 1."""
-    return Comparison(estimate=estimate, n=n, method="normal-mixture", alpha=alpha, state=state, reason=reason)
-
-
-def _too_few(have: float, what: str, *, minimum: int) -> str:
-    return "" if have >= minimum else f"{have:.4g} {what}, {minimum} are needed"
+    """`estimate_paired` with its always-valid interval."""
+    return anytime(estimate_paired(differences), tau=tau, alpha=alpha)
 
 
 def _floats(values: Sequence[float]) -> Floats:

@@ -5,7 +5,7 @@ Source: Chan, Golub, LeVeque (1983), "Algorithms for computing the sample varian
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -72,3 +72,12 @@ def merge(first: Moments, second: Moments) -> Moments:
 def merge_all(parts: Iterable[Moments]) -> Moments:
     """The moments of the union of any number of parts, empty ones included."""
     return reduce(merge, parts, Moments())
+
+
+def summary(values: Sequence[float]) -> Moments:
+    """The moments of values at hand, with their first one as pivot. Raises InvalidInput unless all are finite."""
+    if not all(map(math.isfinite, values)):
+        raise InvalidInput("a mean needs finite values; count NaN and infinity as invalid and leave them out")
+    pivot = values[0] if values else 0.0
+    shifted = [value - pivot for value in values]
+    return from_shifted_sums(len(shifted), math.fsum(shifted), s2=math.fsum(x * x for x in shifted), pivot=pivot)

@@ -54,6 +54,20 @@ SHARE_CONCENTRATION = concentration(10_000)
 """Tuned for 10,000 units (kappa 1259): traffic shares."""
 
 
+def limit_concentration(limit: float) -> float:
+    """kappa for one arm's share against an absolute limit (an SLO): tuned for the trials in which 5 events are at the limit."""
+    if not 0 < limit < 1:
+        raise InvalidInput(f"the limit is {limit}; a share to stay below lies between 0 and 1")
+    return concentration(5 / limit)
+
+
+def candidate_alpha(alpha: float, candidates: int) -> float:
+    """alpha/K: the error level of each of K candidates that are compared with one baseline."""
+    if candidates < 1:
+        raise InvalidInput(f"{candidates} candidates share no error level; there is at least one")
+    return alpha / candidates
+
+
 def split_alpha(alpha: float, weights: dict[str, float]) -> dict[str, float]:
     """Weighted Bonferroni: each guarded metric's part of `alpha`, by metric name. Weights are positive; their scale is free.
 

@@ -62,7 +62,10 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """One metric's interval of harm against its margin, both in the metric's units. Margins are 0 or more."""
+    """One metric's interval of harm against its margin, both in the metric's units. Margins are 0 or more.
+
+    `rollback_at` is the harm beyond which it is proven worse: the margin when it is None, less where any harm rolls back.
+    """
 
     name: str
     role: Role
@@ -71,6 +74,7 @@ class Criterion:
     upper: float = math.inf
     has_data: bool = True
     why_no_data: str = "no data yet"
+    rollback_at: float | None = None
 
     def __post_init__(self) -> None:
         if not self.margin >= 0:
@@ -85,7 +89,7 @@ class Criterion:
             return Finding.NO_DATA
         if self.role is Role.EQUIVALENCE:
             return self._two_sided()
-        if self.lower > self.margin:
+        if self.lower > (self.margin if self.rollback_at is None else self.rollback_at):
             return Finding.WORSE
         if self.upper < 0:
             return Finding.BETTER

@@ -2,6 +2,8 @@
 
     POST ...              ->  {"label": ..., "model": NAME}, see `answering`
     x-wait: MILLISECONDS  ->  the answer waits that long, and the MILLISECONDS of the command line
+    PUT /mood             ->  from now on every POST is answered as the body says: `well`, `failing` (status 500), `wrong` (the
+                              label of another model), `slow` (a quarter of a second later)
 
 It ends when its standard input does, so it never outlives the test.
 """
@@ -14,6 +16,14 @@ import httptools
 import uvloop
 
 from tests.acceptance.answering import label_of
+
+SLOW = 0.25
+
+
+class Mood:
+    """How the server is at the moment."""
+
+    now = "well"
 
 
 class Connection:
@@ -54,8 +64,13 @@ class Connection:
         self._body += data
 
     def on_message_complete(self) -> None:
-        answer = b'{"label":"%b","model":"%b"}' % (label_of(self._name, self._body).encode(), self._name.encode())
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(answer)
+        if self._parser.get_method() == b"PUT":
+            Mood.now = self._body.decode()
+        status = b"500 Internal Server Error" if Mood.now == "failing" and self._parser.get_method() == b"POST" else b"200 OK"
+        label = label_of("somebody else" if Mood.now == "wrong" else self._name, self._body)
+        answer = b'{"label":"%b","model":"%b"}' % (label.encode(), self._name.encode())
+        head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(answer))
+        self._wait += SLOW if Mood.now == "slow" else 0
         if self._wait:
             asyncio.get_running_loop().call_later(self._wait, self._answer, head + answer)
         else:

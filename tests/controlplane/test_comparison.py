@@ -5,20 +5,24 @@ import math
 import random
 from itertools import pairwise
 
+import msgspec
 import pytest
 
-from modelctl.controlplane.comparison import EFFECT, Evidence, Row, alphas, compare, compare_split
+from modelctl.controlplane.comparing import compare
+from modelctl.controlplane.comparison import Evidence, Row
+from modelctl.controlplane.failures import EFFECT, alphas
 from modelctl.controlplane.funnel import funnel
-from modelctl.controlplane.judging import judge
 from modelctl.controlplane.report import summarise
 from modelctl.controlplane.shapes import confusion, latencies, numbers, outcomes
 from modelctl.controlplane.sums import Sums
+from modelctl.controlplane.trust import compare_split
 from modelctl.rollout import Rollout, Stage
 from modelctl.statistics.tuning import ALPHA
 from modelctl.store.summing import Sum
 from tests.controlplane.scene import AT, counts, rollout, served, stages_of
 
 GAMMA = 1.01 / 0.99
+NOW = AT // 1000 + 60_000
 CANARY = rollout("canary", {"percent_bp": 1000, "steps_bp": [5000]})
 SHADOW = rollout("shadow")
 
@@ -287,20 +291,20 @@ def test_the_funnel_names_a_reason_for_each_loss() -> None:
     assert found.losses[2].reason == "the router was short of memory or time, and copies go first"
 
 
-def word(of: Evidence, *, unit: str = "request") -> str:
-    return summarise(of, unit=unit).verdict.word
+def word(of: Evidence) -> str:
+    return summarise(of, at=NOW).verdict.word
 
 
 def test_without_evidence_the_verdict_is_no_data_and_says_where_it_stopped() -> None:
     assert word(evidence(CANARY, [])) == "no-data"
     stuck = evidence(SHADOW, counts("b", "funnel", {"eligible": 9, "sampled": 9, "skipped:inflight": 9}))
-    assert summarise(stuck, unit="request").verdict.sentence == "No request was sent to b: 9 inflight."
+    assert summarise(stuck, at=NOW).verdict.sentence == "No request was sent to b: 9 inflight."
     silent = evidence(SHADOW, counts("b", "funnel", {"eligible": 9, "sampled": 9, "sent": 9}))
-    assert "answered none completely" in summarise(silent, unit="request").verdict.sentence
+    assert "answered none completely" in summarise(silent, at=NOW).verdict.sentence
 
 
 def test_proven_harm_asks_for_a_rollback_and_shows_its_arithmetic() -> None:
-    found = summarise(evidence(SHADOW, pairs(60, 0, 940)), unit="request").verdict
+    found = summarise(evidence(SHADOW, pairs(60, 0, 940)), at=NOW).verdict
     assert (found.word, found.commands) == ("rollback", ("modelctl rollback fraud",))
     assert "6% against 0%" in found.sentence
 
@@ -308,46 +312,49 @@ def test_proven_harm_asks_for_a_rollback_and_shows_its_arithmetic() -> None:
 def test_a_rollback_names_one_proof_for_each_candidate() -> None:
     two = rollout("shadow", candidates=("b", "c"))
     harmed = [*pairs(60, 0, 940), *counts("c", "pair_error", {"-": 90, "0": 910})]
-    sentence = summarise(evidence(two, harmed), unit="request").verdict.sentence
+    sentence = summarise(evidence(two, harmed), at=NOW).verdict.sentence
     assert sentence.count("b fails more") == sentence.count("c fails more") == 1
     both = rollout("canary", {"percent_bp": 5000, "shadow_bp": 10_000})
     thrice = [*pairs(60, 0, 940), *served("a", 5000, 50), *served("b", 5000, 500)]
-    assert summarise(evidence(both, thrice), unit="request").verdict.sentence.count("b fails") == 1
+    assert summarise(evidence(both, thrice), at=NOW).verdict.sentence.count("b fails") == 1
 
 
 def test_perfect_data_are_never_promoted_because_no_margins_are_declared() -> None:
-    found = summarise(evidence(SHADOW, pairs(0, 500, 99_500)), unit="request").verdict
+    found = summarise(evidence(SHADOW, pairs(0, 500, 99_500)), at=NOW).verdict
     assert found.word == "continue"
     assert "that decision is a person's" in found.margins
     assert "b, failures on the same requests (only this one failed): better" in found.needs[0]
 
 
 def test_a_crooked_split_is_invalid_and_only_rolling_back_is_offered() -> None:
-    found = summarise(evidence(CANARY, [*served("a", 9000, 0), *served("b", 2000, 0)]), unit="request").verdict
+    found = summarise(evidence(CANARY, [*served("a", 9000, 0), *served("b", 2000, 0)]), at=NOW).verdict
     assert (found.word, found.commands) == ("invalid", ("modelctl rollback fraud",))
-    assert "b got 2,000 requests instead of 1,100" in found.sentence
+    assert found.sentence.startswith("Traffic split 18.2% against 10% wanted for b (2,000 instead of 1,100; E = ")
+    assert found.sentence.endswith("Results withheld; safe to roll back, not to promote.")
 
 
 def test_proven_harm_comes_before_a_crooked_split_because_stopping_is_safe() -> None:
     assert word(evidence(CANARY, [*served("a", 9000, 10), *served("b", 2000, 600)])) == "rollback"
 
 
-def test_requests_of_sticky_units_come_together_so_their_split_blocks_nothing() -> None:
-    crooked = evidence(CANARY, [*served("a", 9000, 0), *served("b", 2000, 0)])
-    assert word(crooked, unit="header:x-user") == "continue"
+def test_of_sticky_units_it_is_the_units_whose_split_is_checked() -> None:
+    sticky = msgspec.structs.replace(CANARY, unit="header:x-user")
+    requests = [*served("a", 9000, 0), *served("b", 2000, 0)]
+    fair = [Sum(1, "a", "first_unit", "", 900), Sum(1, "b", "first_unit", "", 100)]
+    assert word(evidence(sticky, [*requests, *fair])) == "continue"
+    crooked = [Sum(1, "a", "first_unit", "", 900), Sum(1, "b", "first_unit", "", 250)]
+    assert word(evidence(sticky, [*requests, *crooked])) == "invalid"
 
 
 def test_a_switch_is_not_a_randomised_comparison() -> None:
     green = rollout("blue-green")
-    found = summarise(evidence(green, [*served("a", 900, 0), *served("b", 900, 90, stage=2)]), unit="request").verdict
+    found = summarise(evidence(green, [*served("a", 900, 0), *served("b", 900, 90, stage=2)]), at=NOW).verdict
     assert found.word == "continue"
     assert "not a randomised comparison" in found.sentence
 
 
 def test_what_is_open_is_said_with_its_numbers() -> None:
-    of = evidence(CANARY, [*served("a", 9000, 90), *served("b", 1000, 11)])
-    compared = compare(of)
-    found = judge(of, compared, split=compare_split(of), sticky=False, funnels=())
+    found = summarise(evidence(CANARY, [*served("a", 9000, 90), *served("b", 1000, 11)]), at=NOW).verdict
     assert found.word == "continue"
     assert len(found.needs) == 2
     assert all("neither harm nor its absence is proven" in need for need in found.needs)
@@ -356,4 +363,4 @@ def test_what_is_open_is_said_with_its_numbers() -> None:
 def test_an_ended_rollout_offers_no_commands() -> None:
     ended = Rollout(**{name: getattr(SHADOW, name) for name in SHADOW.__struct_fields__ if name != "phase"}, phase="rolled-back")  # type: ignore[arg-type]
     of = Evidence(rollout=ended, stages=(Stage(id=1, rollout=1, arms=SHADOW.current.arms, opened_at=AT),), sums=Sums([]), pivots={})
-    assert summarise(of, unit="request").verdict.commands == ()
+    assert summarise(of, at=NOW).verdict.commands == ()

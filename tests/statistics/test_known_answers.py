@@ -1,10 +1,6 @@
 """Every method against numbers made by other software or by hand; each case carries its definition and its source."""
 
-import json
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,20 +22,8 @@ from modelctl.statistics import (
 )
 from modelctl.statistics.comparison import anytime_p
 from modelctl.statistics.difference import Proportion, ProportionStage
-
-Answers = dict[str, Any]
-CASES: list[Answers] = json.loads(Path(__file__).with_name("known_answers.json").read_text())
-METHODS: dict[str, Callable[[Answers], Answers]] = {}
-
-
-def answers(prefix: str) -> Callable[[Callable[[Answers], Answers]], Callable[[Answers], Answers]]:
-    """Say which cases a function answers, by the start of their id."""
-
-    def register(method: Callable[[Answers], Answers]) -> Callable[[Answers], Answers]:
-        METHODS[prefix] = method
-        return method
-
-    return register
+from tests.statistics import known_fixed, known_sequential  # noqa: F401  they register their answers
+from tests.statistics.known import CASES, Answers, answers, differences, method_of
 
 
 @answers("seq-acs-")
@@ -255,25 +239,7 @@ def summarise(values: list[float], *, pivot: float) -> moments.Moments:
     return moments.from_shifted_sums(len(shifted), math.fsum(shifted), s2=math.fsum(x * x for x in shifted), pivot=pivot)
 
 
-def agrees(got: object, wanted: object, *, rtol: float, atol: float) -> bool:
-    if isinstance(wanted, list):
-        assert isinstance(got, list | tuple)
-        return len(got) == len(wanted) and all(
-            agrees(one, other, rtol=rtol, atol=atol) for one, other in zip(got, wanted, strict=True)
-        )
-    if isinstance(wanted, str | bool):
-        return bool(got == wanted)
-    assert isinstance(wanted, int | float)
-    return abs(float(str(got)) - wanted) <= atol + rtol * abs(wanted)
-
-
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_a_method_gives_the_known_answer(case: Answers) -> None:
-    method = METHODS[max((prefix for prefix in METHODS if case["id"].startswith(prefix)), key=len)]
-    got = method(case["inputs"])
-    wrong = {
-        name: (got[name], wanted)
-        for name, wanted in case["expected"].items()
-        if not agrees(got[name], wanted, rtol=case["rtol"], atol=case["atol"])
-    }
-    assert not wrong
+    got = method_of(case["id"])(case["inputs"])
+    assert differences(got, case) == {}

@@ -12,20 +12,8 @@ from modelctl.statistics.comparison import Comparison, State
 from modelctl.statistics.difference import Proportion, ProportionStage
 from modelctl.statistics.sample_ratio import BLOCK_LOG_E
 from modelctl.statistics.verdict import Criterion, Finding, Mode, Role, Sample, Verdict, Word, criterion, decide
+from tests.statistics.acceptance.verdict_table import MARGIN, STATES, about, word_by_the_book
 
-MARGIN = 0.01
-STATES: dict[str, tuple[float, float] | None] = {
-    "worse": (0.011, 0.03),
-    "touching the margin from above": (0.01, 0.03),
-    "open": (-0.002, 0.02),
-    "worse within margin": (0.001, 0.009),
-    "touching the margin from below": (-0.002, 0.01),
-    "not worse": (-0.002, 0.009),
-    "touching zero": (-0.02, 0.0),
-    "better": (-0.02, -0.001),
-    "much better": (-0.03, -0.011),
-    "no data": None,
-}
 MODES = tuple(Mode)
 READY = Sample(n=5_000, min_n=1_000, max_n=50_000)
 SAMPLES = {
@@ -38,31 +26,6 @@ SAMPLES = {
     "full but cold": replace(READY, n=50_000, warm=False),
     "unlimited": replace(READY, n=10**9, max_n=None),
 }
-
-
-def about(role: Role, harm: tuple[float, float] | None, *, margin: float = MARGIN, name: str = "metric") -> Criterion:
-    if harm is None:
-        return Criterion(name=name, role=role, margin=margin, has_data=False)
-    return Criterion(name=name, role=role, margin=margin, lower=harm[0], upper=harm[1])
-
-
-def word_by_the_book(harms: dict[Role, tuple[float, float] | None], sample: Sample, *, mode: Mode) -> Word:
-    """The table of the design, written down a second time over bare intervals; a role that is not in `harms` is not declared."""
-    everything = (-math.inf, math.inf)
-    guard, success, equal = (
-        None if role not in harms else harms[role] or everything for role in (Role.GUARDRAIL, Role.SUCCESS, Role.EQUIVALENCE)
-    )
-    if any(harm is not None and harm[0] > MARGIN for harm in (guard, success)):
-        return Word.ROLLBACK
-    if sample.log_e_srm >= math.log(1000) or sample.faults:
-        return Word.INVALID
-    guarded = guard is None or guard[1] < MARGIN
-    inside = equal is None or (equal[0] > -MARGIN and equal[1] < MARGIN)
-    improved = success[1] < 0 if success is not None else mode is Mode.NON_INFERIORITY
-    if sample.warm and sample.n >= sample.min_n and guarded and inside and improved and harms.keys() - {Role.INFO}:
-        return Word.PROMOTE
-    over = sample.expired or (sample.max_n is not None and sample.n >= sample.max_n)
-    return Word.INCONCLUSIVE if over else Word.CONTINUE
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)

@@ -1,0 +1,20 @@
+"""Every comparison of a rollout from its sums: its gates, or failures at zero harm without any, then what is shown. Pure."""
+
+from modelctl.controlplane.comparison import Compared, Evidence
+from modelctl.controlplane.failures import compare_failures
+from modelctl.controlplane.fire import compare_fire
+from modelctl.controlplane.gates_compared import compare_gates
+from modelctl.controlplane.shown import compare_shown
+
+
+def compare(evidence: Evidence) -> tuple[Compared, ...]:
+    """Those that decide first."""
+    candidates = evidence.rollout.candidates
+    guarded = _gates_and_fires(evidence) if evidence.rollout.gates else compare_failures(evidence)
+    shown = tuple(one for candidate in candidates for one in compare_shown(evidence, candidate))
+    return (*(one for name in candidates for one in guarded if one.row.candidate_name == name), *shown)
+
+
+def _gates_and_fires(evidence: Evidence) -> tuple[Compared, ...]:
+    fires = (compare_fire(evidence, candidate) for candidate in evidence.rollout.candidates)
+    return (*compare_gates(evidence), *(fire for fire in fires if fire is not None))

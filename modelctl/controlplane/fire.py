@@ -1,0 +1,77 @@
+"""The alarm for fires: of the failures, does the candidate have far more than its share? In every rollout that splits traffic.
+
+It is quick where the difference is slow: ten times the errors on a 5 % canary are proven after some two thousand requests. It can
+only roll back. What it must prove depends on what was declared about errors:
+
+    nothing              the candidate fails more often than the baseline
+    a relative margin    by more than that (as its own gate, when it compares split traffic)
+    an absolute margin   more than twice as often, and the difference that was observed is above the margin
+    a limit              more than twice as often, and the rate that was observed is above the limit
+"""
+
+from dataclasses import replace
+
+import msgspec
+
+from modelctl.controlplane.comparison import FINDINGS, Compared, Evidence, row_of
+from modelctl.controlplane.levels import fire_alpha
+from modelctl.controlplane.measured import USUAL_EFFECT, Question, proportion_stages, rates
+from modelctl.controlplane.methods import share_ratio
+from modelctl.gate import Gate, GateRole, MarginKind
+from modelctl.metric import METRICS, Design
+from modelctl.rollout import Rollout
+from modelctl.statistics import difference
+from modelctl.statistics.verdict import Role, criterion
+
+TWICE = 1.0
+"""The relative harm that a fire exceeds where some harm is tolerated: more than twice as many failures."""
+
+RATIO = "failure_ratio"
+_TITLE = "failure rate, ratio"
+_ALARM = Gate(metric="error_rate", role=GateRole.INFO, design=Design.SPLIT)
+
+
+def compare_fire(evidence: Evidence, candidate: str) -> Compared | None:
+    """The row of the alarm, and a criterion that can only roll back; None where the rollout has no such alarm."""
+    alpha = fire_alpha(evidence.rollout, candidate)
+    if alpha is None:
+        return None
+    asked = Question(evidence=evidence, candidate=candidate, gate=_ALARM, metric=METRICS["error_rate"], design=Design.SPLIT)
+    gate, result = declared(evidence.rollout), share_ratio(asked, alpha)
+    found = criterion(
+        f"{candidate}: {_TITLE}",
+        Role.GUARDRAIL,
+        margin=tolerated(gate),
+        higher_is_better=False,
+        for_rollback=result,
+        for_promote=result,
+    )
+    if not _beyond(asked, gate):
+        found = replace(found, lower=min(found.lower, found.margin))
+    row = row_of(result, names=(candidate, RATIO, _TITLE, "ratio", "events"), values=rates(proportion_stages(asked)))
+    changes = {"role": "guarded", "design": "split", "margin": found.margin, "finding": FINDINGS[found.finding]}
+    return Compared(msgspec.structs.replace(row, **changes), found, fire=True)
+
+
+def declared(rollout: Rollout) -> Gate | None:
+    """The first gate that says how much harm by failures is tolerated."""
+    return next((gate for gate in rollout.gates if gate.metric == "error_rate" and gate.role is not GateRole.INFO), None)
+
+
+def tolerated(gate: Gate | None) -> float:
+    """The relative harm that must be exceeded."""
+    if gate is None or gate.zero_tolerance or (gate.margin is None and gate.limit is None):
+        return 0.0
+    return gate.margin.amount if gate.margin is not None and gate.margin.kind is MarginKind.RELATIVE else TWICE
+
+
+def _beyond(asked: Question, gate: Gate | None) -> bool:
+    """Whether what was observed is beyond what is declared; the ratio alone decides where that is none, or relative."""
+    if gate is None or gate.zero_tolerance or tolerated(gate) != TWICE:
+        return True
+    stages = proportion_stages(asked)
+    if gate.limit is not None:
+        _, observed = rates(stages)
+        return observed is not None and observed > gate.limit
+    gap = difference.compare_proportions(stages, tau=USUAL_EFFECT, alpha=0.05).estimate
+    return gap is not None and gate.margin is not None and gap > gate.margin.amount
