@@ -9,6 +9,8 @@
       Conflict                the thing exists already, is in use, or was changed by somebody else
         IllegalMove           a verb that the rollout's phase does not allow
         StaleRevision         `If-Match` names a revision that is no longer the current one
+        GateNotPassed         more exposure, while its gate is not passed, in a freeze, or without the approvals it needs
+        LeaseLost             somebody else does now what only one process may do
       NotAuthorised           no key, or a wrong one
       StoreError              the database is unreachable or answers with an error
         SchemaOutdated        the database's schema is not this program's
@@ -64,6 +66,16 @@ class IllegalMove(Conflict):
 
 class StaleRevision(Conflict):
     code: ClassVar[str] = "stale-revision"
+
+
+class GateNotPassed(Conflict):
+    """The message's lines name what is missing, and the command that goes ahead all the same."""
+
+    code: ClassVar[str] = "gate-not-passed"
+
+
+class LeaseLost(Conflict):
+    code: ClassVar[str] = "lease-lost"
 
 
 class NotAuthorised(ModelctlError):

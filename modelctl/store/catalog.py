@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from modelctl.errors import Conflict, NotFound
 from modelctl.metric import Dimension, Field
 from modelctl.policy import Admission, Breaker
-from modelctl.rollout import OPEN, Rollout, Stage
+from modelctl.rollout import OPEN, Phase, Rollout, Stage
 from modelctl.store import tables
 from modelctl.traffic import Arm, Backend, Capture, RoutingTable, encode_table
 
@@ -267,6 +267,27 @@ def newest_table(connection: Connection) -> StoredTable | None:
     table = tables.routing_table
     row = connection.execute(select(table.c.version, table.c.body).order_by(table.c.version.desc()).limit(1)).one_or_none()
     return None if row is None else StoredTable(row.version, row.body.encode())
+
+
+def newer_table(connection: Connection, version: int) -> StoredTable | None:
+    """The newest table when it is newer than `version`."""
+    table = tables.routing_table
+    newer = select(table.c.version, table.c.body).where(table.c.version > version).order_by(table.c.version.desc()).limit(1)
+    row = connection.execute(newer).one_or_none()
+    return None if row is None else StoredTable(row.version, row.body.encode())
+
+
+def promoted(connection: Connection) -> tuple[Rollout, ...]:
+    """The last rollout of every route, where it was promoted."""
+    table = tables.rollout
+    last = select(func.max(table.c.id)).group_by(table.c.route)
+    rows = connection.execute(select(table).where(table.c.id.in_(last), table.c.phase == Phase.PROMOTED.value).order_by(table.c.id))
+    return tuple(read_rollout(row) for row in rows)
+
+
+def open_rollouts(connection: Connection) -> tuple[Rollout, ...]:
+    """Every open rollout, from first to last."""
+    return tuple(_open_rollouts(connection))
 
 
 def _overtaken(what: str) -> Conflict:

@@ -18,11 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from modelctl.controlplane.api import backends, evidence, rollouts, routes, tables
+from modelctl.controlplane.api import backends, decisions, evidence, freezes, rollouts, routes, tables
 from modelctl.controlplane.api.call import Call, Endpoint, Plane
 from modelctl.controlplane.api.guard import Guard
 from modelctl.controlplane.api.openapi import document
 from modelctl.controlplane.api.problems import problem_response
+from modelctl.controlplane.controller import Controller
 from modelctl.controlplane.fleet import Fleet
 from modelctl.controlplane.operations.inspecting import read_catalog, read_table
 from modelctl.endpoint import reach_of
@@ -75,6 +76,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *backends.ENDPOINTS,
     *routes.ENDPOINTS,
     *rollouts.ENDPOINTS,
+    *decisions.ENDPOINTS,
+    *freezes.ENDPOINTS,
     *evidence.ENDPOINTS,
     *tables.ENDPOINTS,
 )
@@ -93,18 +96,22 @@ def random_salt() -> str:
 def create_app(
     engine: Engine, settings: Settings, *, fleet: Fleet | None = None, chance: Callable[[], str] = random_salt
 ) -> Starlette:
-    """The API over `engine`. Its fleet is `app.state.plane.fleet`; while it starts it loads the newest table from the store."""
+    """The API over `engine`, and the controller beside it. Its fleet is `app.state.plane.fleet`; while it starts it loads the newest
+    table from the store."""
     fleet = fleet or Fleet(unix_microseconds)
     reach = reach_of(settings.backend_networks)
     plane = Plane(engine=engine, fleet=fleet, clock=unix_microseconds, chance=chance, reach=reach)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        loading = asyncio.create_task(load_table(plane))
+        controller = Controller(engine, fleet, clock=plane.clock, holder=random_salt())
+        tasks = [asyncio.create_task(load_table(plane)), asyncio.create_task(controller.run())]
         yield
-        loading.cancel()
-        with suppress(asyncio.CancelledError):
-            await loading
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await controller.leave()
 
     app = Starlette(
         routes=[Route(one.path, one.serve(plane), methods=[one.method]) for one in ENDPOINTS],

@@ -6,6 +6,7 @@ import msgspec
 
 from modelctl.controlplane.api.call import Call, Endpoint
 from modelctl.controlplane.fleet import Convergence
+from modelctl.controlplane.operations.approving import approve_rollout
 from modelctl.controlplane.operations.inspecting import read_rollout, read_rollouts
 from modelctl.controlplane.operations.moving import Move, move_rollout
 from modelctl.controlplane.operations.starting import NewRollout, start_rollout
@@ -30,11 +31,22 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerbBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why and who; `winner` goes with promoting one of several candidates."""
+    """Why and who; `winner` goes with promoting one of several candidates.
+
+    `force` advances or promotes although the gate is not passed, in a freeze or without approvals; it needs the reason.
+    """
 
     reason: str = ""
     actor: str = ""
     winner: str = ""
+    force: bool = False
+
+
+class Approving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who agrees that the candidate may get all of the traffic, and why."""
+
+    reason: str = ""
+    actor: str = ""
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,12 +72,16 @@ async def show_rollout(call: Call) -> Rollout:
 
 def _mover(verb: Verb) -> Callable[[Call], Awaitable[Moved]]:
     async def move(call: Call) -> Moved:
-        wanted = Move(verb=verb, winner=call.body.winner)
+        wanted = Move(verb=verb, winner=call.body.winner, force=call.body.force)
         rollout = call.request.path_params["id"]
         change = await call.run(move_rollout, rollout, move=wanted, author=call.author(), revision=call.revision())
         return Moved(rollout=change.subject, convergence=await call.conclude(change))
 
     return move
+
+
+async def approve(call: Call) -> Rollout:
+    return await call.run(approve_rollout, call.request.path_params["id"], author=call.author(), revision=call.revision())
 
 
 ENDPOINTS = (
@@ -96,6 +112,14 @@ ENDPOINTS = (
             answer=Moved,
         )
         for verb in Verb
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/rollouts/{id:int}:approve",
+        handle=approve,
+        summary="Agree that a rollout's candidate may get all of the traffic",
+        body=Approving,
+        answer=Rollout,
     ),
     Endpoint(method="GET", path="/v1/rollouts/{id:int}", handle=show_rollout, summary="Show a rollout", answer=Rollout),
 )

@@ -3,9 +3,10 @@
 from sqlalchemy import Engine
 
 from modelctl.rollout import Rollout
-from modelctl.store import catalog, reading
+from modelctl.store import catalog, decisions, reading
 from modelctl.store import engine as store
 from modelctl.store.catalog import Catalog, Event, StoredTable
+from modelctl.store.decisions import Decision
 from modelctl.store.reading import Page, Pair, Prediction, PredictionDetail
 
 
@@ -25,6 +26,18 @@ def read_rollout(engine: Engine, rollout: int) -> Rollout:
     """Raises NotFound."""
     with store.reading(engine) as connection:
         return catalog.find_rollout(connection, rollout)
+
+
+def read_decisions(engine: Engine, rollout: int) -> tuple[Decision, ...]:
+    """What was decided about a rollout, from first to last. Raises NotFound."""
+    with store.reading(engine) as connection:
+        return decisions.latched(connection, catalog.find_rollout(connection, rollout).id)
+
+
+def read_bundle(engine: Engine, decision: int) -> bytes:
+    """What a decision was made from. Raises NotFound."""
+    with store.reading(engine) as connection:
+        return decisions.bundle_of(connection, decision)
 
 
 def read_rollouts(engine: Engine, route: str | None, *, limit: int, cursor: str | None) -> Page[Rollout]:

@@ -1,9 +1,10 @@
-"""The verbs of an open rollout: advance, pause, resume, promote, roll back."""
+"""The verbs of an open rollout: advance, pause, resume, promote, roll back, complete."""
 
 import msgspec
 from sqlalchemy import Connection, Engine
 
 from modelctl.controlplane.operations.change import Author, Change, check_revision, publish, store_stages
+from modelctl.controlplane.operations.guarding import pass_barriers
 from modelctl.controlplane.operations.routes import repoint, route_event
 from modelctl.errors import Ambiguous, InvalidInput
 from modelctl.rollout import Rollout, Verb, apply, legal_verbs
@@ -13,24 +14,38 @@ from modelctl.store.engine import writing
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """A verb for a rollout. `winner` goes with promoting one of several candidates."""
+    """A verb for a rollout. `winner` goes with promoting one of several candidates.
+
+    `force` raises exposure although its gate is not passed, in a freeze or without approvals; the author's reason says why.
+    """
 
     verb: Verb
     winner: str = ""
+    force: bool = False
 
 
 def move_rollout(engine: Engine, rollout: int, *, move: Move, author: Author, revision: int | None = None) -> Change[Rollout]:
     """Applies the verb. A change of shares ends the stage and opens the next one; promoting moves the route's baseline.
 
-    Raises NotFound, StaleRevision, IllegalMove, and Ambiguous when a winner has to be named.
+    Raises NotFound, StaleRevision, IllegalMove, GateNotPassed, and Ambiguous when a winner has to be named.
     """
     with writing(engine) as connection:
-        before = store.load(connection)
-        current = store.find_rollout(connection, rollout)
-        check_revision(f"rollout {rollout}", wanted=revision, current=current.revision)
-        moved = store_stages(connection, current, moved=decide_move(current, move, at=author.at), at=author.at)
-        after, event = _consequences(connection, before, moved=moved, verb=move.verb, author=author)
-        table, lost = publish(connection, before, after=after, event=event)
+        return move_within(connection, rollout, move=move, author=author, revision=revision)
+
+
+def move_within(
+    connection: Connection, rollout: int, *, move: Move, author: Author, revision: int | None = None
+) -> Change[Rollout]:
+    """What `move_rollout` does, in a transaction of the caller's."""
+    before = store.load(connection)
+    current = store.find_rollout(connection, rollout)
+    check_revision(f"rollout {rollout}", wanted=revision, current=current.revision)
+    decided = decide_move(current, move, at=author.at)
+    forced = pass_barriers(connection, current, verb=move.verb, force=move.force, author=author)
+    moved = store_stages(connection, current, moved=decided, at=author.at)
+    after, event = _consequences(connection, before, moved=moved, verb=move.verb, author=author)
+    event = msgspec.structs.replace(event, detail=event.detail | ({"forced": list(forced)} if forced else {}))
+    table, lost = publish(connection, before, after=after, event=event)
     return Change(subject=moved, table=table, bereft=lost)
 
 

@@ -1,0 +1,159 @@
+"""The loop that lets traffic follow the verdicts: one process of all that run holds the lease and looks at every open rollout.
+
+Every process of them also takes over tables that another one published, so its routers serve what was decided elsewhere.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from starlette.concurrency import run_in_threadpool
+
+from modelctl.controlplane.fleet import Command, Convergence, Fleet
+from modelctl.controlplane.operations.change import Author, Change
+from modelctl.controlplane.steering import CONTROLLER, steer
+from modelctl.controlplane.watching import watch, watched
+from modelctl.controlplane.zero import record_zero
+from modelctl.errors import Conflict, LeaseLost, ModelctlError, StoreError
+from modelctl.rollout import Phase, Rollout
+from modelctl.store import catalog, leases
+from modelctl.store.engine import reading, writing
+from modelctl.store.leases import Lease
+
+INTERVAL = 1.0
+LASTS = 6_000_000
+"""How long the lease lasts, in microseconds; it is renewed after a third of it."""
+
+log = logging.getLogger("modelctl.controlplane")
+
+
+class Controller:
+    """Owned by one event loop. `clock` tells Unix microseconds; `holder` is this process, in a word nobody else has."""
+
+    def __init__(self, engine: Engine, fleet: Fleet, *, clock: Callable[[], int], holder: str) -> None:
+        self._engine = engine
+        self._fleet = fleet
+        self._clock = clock
+        self._holder = holder
+        self._lease: Lease | None = None
+        self._silent = False
+        self._faults: dict[int, str] = {}
+
+    async def run(self) -> None:
+        """Turns every second until it is cancelled. Without a database it waits and goes on."""
+        while True:
+            await self.turn()
+            await asyncio.sleep(INTERVAL)
+
+    async def turn(self) -> None:
+        """One round: newer tables, the lease, and a look at every rollout that is open or watched."""
+        try:
+            await self._turn()
+        except StoreError as error:
+            if not self._silent:
+                log.warning("the controller waits for the database: %s", error)
+            self._silent = True
+        else:
+            if self._silent:
+                log.info("the controller goes on: the database answers again")
+            self._silent = False
+
+    async def leave(self) -> None:
+        """Gives the lease up, so that the next process need not wait for its end."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            try:
+                await run_in_threadpool(self._release, lease)
+            except StoreError as error:
+                log.warning("the controller's lease was not given up and ends by itself: %s", error)
+
+    async def _turn(self) -> None:
+        table = await run_in_threadpool(self._newer_table)
+        if table is not None:
+            self._fleet.publish(table)
+        self._lease = await run_in_threadpool(self._hold)
+        if self._lease is None:
+            return
+        opened, promoted = await run_in_threadpool(self._subjects)
+        for rollout in opened:
+            await self._attempt(rollout, self._look)
+        for rollout in promoted:
+            await self._attempt(rollout, self._watch)
+
+    async def _attempt(self, rollout: Rollout, look: Callable[[Rollout], Any]) -> None:
+        """A rollout that cannot be looked at must not keep the others from it: its fault is logged once."""
+        if self._lease is None:  # lost since the round began
+            return
+        try:
+            await look(rollout)
+        except StoreError:
+            raise
+        except LeaseLost as error:
+            log.warning("%s", error)
+            self._lease = None
+        except Conflict as error:
+            log.info("the controller looks at rollout %d again: %s", rollout.id, error)
+        except Exception as error:  # noqa: BLE001 whatever it is, the other rollouts go on
+            self._fault(rollout, error)
+        else:
+            self._faults.pop(rollout.id, None)
+
+    async def _look(self, rollout: Rollout) -> None:
+        change = await run_in_threadpool(steer, self._engine, rollout.id, at=self._clock(), guard=self._guard)
+        if change is None:
+            return
+        moved = change.subject
+        convergence = await self._conclude(change, since=self._clock())
+        if moved.phase is Phase.ROLLED_BACK:
+            author = Author(actor=CONTROLLER, reason="the routers sent the candidate nothing more", at=moved.closed_at * 1000)
+            await run_in_threadpool(record_zero, self._engine, moved, convergence=convergence, author=author)
+
+    async def _watch(self, rollout: Rollout) -> None:
+        change = await run_in_threadpool(watch, self._engine, rollout, at=self._clock(), guard=self._guard)
+        if change is not None:
+            await self._conclude(change, since=self._clock())
+
+    async def _conclude(self, change: Change[Any], *, since: int) -> Convergence:
+        self._fleet.publish(change.table)
+        return await self._fleet.converged(Command(version=change.table.version, since=since, bereft=change.bereft))
+
+    def _fault(self, rollout: Rollout, error: Exception) -> None:
+        said = f"{type(error).__name__}: {error}"
+        if self._faults.get(rollout.id) != said:
+            log.error(
+                "the controller cannot look at rollout %d: %s", rollout.id, said, exc_info=not isinstance(error, ModelctlError)
+            )
+        self._faults[rollout.id] = said
+
+    def _guard(self, connection: Connection) -> int:
+        """Now, in a transaction that holds the lease. Raises LeaseLost."""
+        now = self._clock()
+        if self._lease is None:
+            raise LeaseLost("this process does not hold the controller's lease, so it changes nothing")
+        leases.check(connection, self._lease, at=now)
+        return now
+
+    def _hold(self) -> Lease | None:
+        """The lease, renewed after a third of its time; None while another process has it."""
+        now, lease = self._clock(), self._lease
+        if lease is not None and now < lease.expires_at - LASTS * 2 // 3:
+            return lease
+        with writing(self._engine) as connection:
+            held = leases.acquire(connection, CONTROLLER, holder=self._holder, at=now, lasts=LASTS)
+        if (held is None) != (lease is None):
+            log.info("this process %s rollouts", "no longer conducts" if held is None else "conducts")
+        return held
+
+    def _release(self, lease: Lease) -> None:
+        with writing(self._engine) as connection:
+            leases.release(connection, lease)
+
+    def _newer_table(self) -> catalog.StoredTable | None:
+        with reading(self._engine) as connection:
+            return catalog.newer_table(connection, self._fleet.table.version)
+
+    def _subjects(self) -> tuple[tuple[Rollout, ...], tuple[Rollout, ...]]:
+        with reading(self._engine) as connection:
+            return catalog.open_rollouts(connection), watched(connection, at=self._clock())

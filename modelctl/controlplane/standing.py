@@ -1,0 +1,56 @@
+"""One look at a rollout: its evidence, the verdict, and where that leaves automation. Reads, decides nothing."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from modelctl.controlplane.comparison import Evidence
+from modelctl.controlplane.conducting import PROMOTE, Standing, is_last, next_share
+from modelctl.controlplane.inquiry import judgement_of
+from modelctl.controlplane.judging import Judgement, missing_for
+from modelctl.controlplane.wall_clock import minute_of_week
+from modelctl.freeze import active, freeze_text
+from modelctl.rollout import Rollout
+from modelctl.store import decisions, freezes
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen at one moment, all of one transaction."""
+
+    standing: Standing
+    evidence: Evidence
+    judgement: Judgement
+
+
+def look_at(connection: Connection, rollout: Rollout, *, at: int) -> Look:
+    """The look at Unix microsecond `at`."""
+    evidence, judgement = judgement_of(connection, rollout, at=at // 1000)
+    standing = Standing(
+        rollout=rollout,
+        word=judgement.word,
+        sentence=judgement.sentence,
+        at=at // 1000,
+        missing=_missing(rollout, judgement),
+        frozen=frozen(connection, rollout.route, at=at // 1000),
+        latched={one.kind: one.at // 1000 for one in decisions.latched(connection, rollout.id)},
+        shown=sum(evidence.sums.counts(name, "funnel").get("sent", 0) for name in rollout.candidates),
+        winner=judgement.winner,
+    )
+    return Look(standing, evidence, judgement)
+
+
+def frozen(connection: Connection, route: str, *, at: int) -> str:
+    """Why the route's traffic is not moved towards a candidate at Unix millisecond `at`; empty when it may be."""
+    freeze = active(freezes.load(connection), route, at=at, wall=minute_of_week)
+    if freeze is None:
+        return ""
+    where = f"route {freeze.route!r}" if freeze.route else "all routes"
+    return f"Freeze {freeze.id} of {where} holds ({freeze_text(freeze)}){': ' + freeze.reason if freeze.reason else ''}."
+
+
+def _missing(rollout: Rollout, judgement: Judgement) -> tuple[str, ...]:
+    """Promotion asks for more than its gate: success, size and duration, which are the verdict's."""
+    if not is_last(rollout):
+        return missing_for(judgement, next_share(rollout))
+    return () if judgement.word == PROMOTE else (judgement.needs or (judgement.sentence,))

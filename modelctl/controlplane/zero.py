@@ -1,0 +1,58 @@
+"""How long a bad candidate was seen by anyone: from its first failure to the moment every router had taken its traffic away."""
+
+import msgspec
+from sqlalchemy import Engine
+
+from modelctl.controlplane.fleet import Convergence
+from modelctl.controlplane.operations.change import Author
+from modelctl.rollout import Rollout
+from modelctl.store import catalog
+from modelctl.store.catalog import Event
+from modelctl.store.engine import writing
+from modelctl.store.first_failure import first_failure
+
+ZERO_TRAFFIC = "zero-traffic"
+
+
+class ZeroTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """A rollback's course in Unix microseconds; `ms_to_zero` counts from the first failure. None: it never was.
+
+    `zero_at` is None while a router has not acknowledged; `laggards` names those.
+    """
+
+    first_failure_at: int | None
+    decided_at: int
+    zero_at: int | None
+    ms_to_zero: float | None
+    routers: int
+    laggards: tuple[str, ...] = ()
+
+
+def zero_traffic(convergence: Convergence, *, first: int | None, decided: int) -> ZeroTraffic:
+    """The course of a rollback that was decided at `decided` and that the routers took over as `convergence` says."""
+    zero = max((worker.applied_at for worker in convergence.workers), default=0) if convergence.converged else None
+    return ZeroTraffic(
+        first_failure_at=first,
+        decided_at=decided,
+        zero_at=zero,
+        ms_to_zero=None if zero is None or first is None else round((zero - first) / 1000, 3),
+        routers=len(convergence.workers),
+        laggards=tuple(worker.worker for worker in convergence.laggards),
+    )
+
+
+def record_zero(engine: Engine, rollout: Rollout, *, convergence: Convergence, author: Author) -> ZeroTraffic:
+    """Writes a line of history about the rollback the author decided at `author.at`."""
+    with writing(engine) as connection:
+        found = zero_traffic(convergence, first=first_failure(connection, rollout), decided=author.at)
+        event = Event(
+            at=found.zero_at or author.at,
+            actor=author.actor,
+            action=ZERO_TRAFFIC,
+            route=rollout.route,
+            rollout=rollout.id,
+            reason=author.reason,
+            detail=msgspec.to_builtins(found),
+        )
+        catalog.append_event(connection, event)
+    return found
