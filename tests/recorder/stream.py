@@ -12,8 +12,8 @@ import msgspec
 from sqlalchemy import insert, select
 
 from modelctl.evidence import LOCK_FILE, SENT, Answer, Compared, Context, Request, Served, Tally, frame, segment_name
-from modelctl.recorder.recorder import Recorder
 from modelctl.recorder.readings import Judged, Reading, judge, understand
+from modelctl.recorder.recorder import Recorder
 from modelctl.recorder.terms import Terms
 from modelctl.store import tables
 from modelctl.store.engine import connect, reading, writing
