@@ -27,12 +27,9 @@ from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.comparison import Comparison
 from modelctl.statistics.difference import MeanStage
 from modelctl.statistics.moments import Moments, merge_all
-from modelctl.statistics.tuning import concentration
+from modelctl.statistics.tuning import limit_concentration
 
 Method = Callable[[Question, float], Comparison]
-
-EVENTS_AT_MARGIN = 5
-"""A share's prior is tuned for the number of units in which so many events are at the margin or the limit."""
 
 
 def method_for(asked: Question) -> Method:
@@ -57,8 +54,7 @@ def share_ratio(asked: Question, alpha: float) -> Comparison:
 def share_against_limit(asked: Question, alpha: float) -> Comparison:
     """The candidate's own rate, from every stage in which it answered (or, for agreement, was shown)."""
     limit, arm = asked.gate.limit or 0.5, proportion(asked, asked.candidate)
-    rare = min(limit, 1 - limit)
-    result = coin.compare(arm.k, arm.n, null=limit, alpha=alpha, kappa=concentration(EVENTS_AT_MARGIN / rare))
+    result = coin.compare(arm.k, arm.n, null=limit, alpha=alpha, kappa=limit_concentration(limit))
     return replace(result, null=1.0 if asked.higher_is_better else 0.0)
 
 

@@ -30,7 +30,7 @@ def test_a_canary_is_forecast_at_its_share_with_what_is_usual(lite: Engine) -> N
     assert gate.at == AT + round(gate.seconds * 1_000_000)
     assert gate.probability_now == 0
     assert gate.probability_then == pytest.approx(0.8, abs=0.03)
-    assert gate.lever == "show the candidate 20 % of the rest: 17 min becomes 8.5 min"
+    assert gate.lever == "raise share 5 % to 10 %: 17 min becomes 8.9 min"
     assert (found.rate, found.rate_from, found.seconds) == (100.0, "given", gate.seconds)
 
 
@@ -50,7 +50,7 @@ def test_pairs_decide_far_sooner_than_a_small_share(lite: Engine) -> None:
     assert (pairs.unit, split.unit) == ("pairs", "requests")
     assert pairs.requests is not None
     assert split.requests is not None
-    assert split.requests / pairs.requests == pytest.approx(94, abs=1)
+    assert split.requests / pairs.requests == pytest.approx(70, abs=1), "exact bets on pairs cost 2.1 looks, a split 1.55"
 
 
 def test_what_was_observed_takes_the_place_of_what_is_usual(lite: Engine) -> None:
