@@ -7,8 +7,8 @@ import msgspec
 from modelctl.controlplane.comparison import FINDINGS, Compared, Evidence, Row, finite, row_of
 from modelctl.controlplane.levels import Planned, planned
 from modelctl.controlplane.measured import Question, mean, mean_stages, pair_counts, proportion, proportion_stages, rate, slow_edge
-from modelctl.controlplane.methods import method_for
 from modelctl.controlplane.shown import pair_means
+from modelctl.controlplane.unit_methods import method_for
 from modelctl.gate import GateRole, gate_text
 from modelctl.metric import Design, Scale
 from modelctl.statistics.comparison import Comparison
@@ -91,9 +91,11 @@ def _shown_ends(asked: Question, *, for_rollback: Comparison, for_promote: Compa
 def _unit(asked: Question, result: Comparison) -> tuple[str, str]:
     """The unit of an effect, and what is counted."""
     if result.method == "arm-given-event":
-        return "ratio", "events"
+        return "ratio", "first events" if asked.sticky else "events"
     unit = "share" if asked.metric.scale is Scale.SHARE or asked.relative else "value"
     counted = "pairs" if asked.metric.name == "agreement" else _UNITS[asked.design]
+    if asked.sticky and counted == "requests":
+        counted = "units"
     return unit, counted
 
 

@@ -27,17 +27,9 @@ from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.comparison import Comparison
 from modelctl.statistics.difference import MeanStage
 from modelctl.statistics.moments import Moments, merge_all
-from modelctl.statistics.tuning import concentration
+from modelctl.statistics.tuning import limit_concentration
 
 Method = Callable[[Question, float], Comparison]
-
-EVENTS_AT_MARGIN = 5
-"""A share's prior is tuned for the number of units in which so many events are at the margin or the limit."""
-
-
-def method_for(asked: Question) -> Method:
-    """The function for this question."""
-    return METHODS[asked.metric.scale, asked.design, asked.relative]
 
 
 def share_difference(asked: Question, alpha: float) -> Comparison:
@@ -57,8 +49,7 @@ def share_ratio(asked: Question, alpha: float) -> Comparison:
 def share_against_limit(asked: Question, alpha: float) -> Comparison:
     """The candidate's own rate, from every stage in which it answered (or, for agreement, was shown)."""
     limit, arm = asked.gate.limit or 0.5, proportion(asked, asked.candidate)
-    rare = min(limit, 1 - limit)
-    result = coin.compare(arm.k, arm.n, null=limit, alpha=alpha, kappa=concentration(EVENTS_AT_MARGIN / rare))
+    result = coin.compare(arm.k, arm.n, null=limit, alpha=alpha, kappa=limit_concentration(min(limit, 1 - limit)))
     return replace(result, null=1.0 if asked.higher_is_better else 0.0)
 
 
@@ -79,13 +70,13 @@ def pair_shares_relative(asked: Question, alpha: float) -> Comparison:
 def mean_difference(asked: Question, alpha: float) -> Comparison:
     """The stage-stratified difference of means."""
     stages = mean_stages(asked)
-    return difference.compare_means(stages, tau=mean_tau(asked, stages), alpha=alpha)
+    return difference.compare_means(stages, tau=mean_tau(asked, _spread(stages)), alpha=alpha)
 
 
 def mean_change(asked: Question, alpha: float) -> Comparison:
     """The relative change of a mean by linear contrasts."""
     stages = mean_stages(asked)
-    tau = mean_tau(asked, stages)
+    tau = mean_tau(asked, _spread(stages))
 
     def contrast(factor: float) -> Comparison:
         scaled = [MeanStage(_scaled(stage.baseline, factor), stage.candidate) for stage in stages]
@@ -126,12 +117,14 @@ METHODS: Mapping[tuple[Scale, Design, bool], Method] = MappingProxyType(
 """By scale, design, and whether the margin is relative."""
 
 
-def mean_tau(asked: Question, stages: list[MeanStage]) -> float:
+def mean_tau(asked: Question, spread: float) -> float:
     """The declared effect; of a relative margin its share of the pivot, which is the first value; else by the data's spread."""
-    if asked.effect is not None:
+    if asked.effect is not None and not asked.relative:
         return asked.effect
-    if asked.relative and asked.pivot:
-        return asked.margin * abs(asked.pivot)
+    return asked.margin * abs(asked.pivot) if asked.relative and asked.pivot else spread
+
+
+def _spread(stages: list[MeanStage]) -> float:
     return spread_tau(merge_all(arm for stage in stages for arm in (stage.baseline, stage.candidate)))
 
 
