@@ -58,13 +58,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that a rollout's comparisons are made of. `newest` is the last minute (Unix time / 60 s) there is evidence of."""
+    """All that a rollout's comparisons are made of. `newest` is the last minute (Unix time / 60 s) there is evidence of.
+
+    `looks` are the shares of max_n at which planned looks were taken before: for the engine gst alone.
+    """
 
     rollout: Rollout
     stages: tuple[Stage, ...]
     sums: Sums
     pivots: dict[str, float]
     newest: int | None = None
+    looks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,12 @@ def shared_stages(evidence: Evidence, candidate: str) -> list[tuple[Stage, Arm, 
         if evidence.rollout.baseline in arms and candidate in arms:
             found.append((stage, arms[evidence.rollout.baseline], arms[candidate]))
     return found
+
+
+def seen_by(evidence: Evidence, candidate: str) -> int:
+    """What the candidate answered (requests, or units when these are sticky), and its pairs."""
+    answered = "requests" if evidence.rollout.unit == "request" else "first_unit"
+    return evidence.sums.n(candidate, answered) + evidence.sums.n(candidate, "pair_error")
 
 
 def row_of(result: Comparison, *, names: tuple[str, str, str, str, str], values: tuple[float | None, float | None]) -> Row:

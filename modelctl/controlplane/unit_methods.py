@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from modelctl.controlplane.comparison import shared_stages
+from modelctl.controlplane.engines import interval
 from modelctl.controlplane.measured import Question, mean_spread, shares
 from modelctl.controlplane.methods import METHODS, Method, change_ends, mean_tau
 from modelctl.metric import Design, Scale
@@ -16,7 +17,6 @@ from modelctl.statistics import arm_given_event, clusters, relative
 from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.clusters import Clusters, ClusterStage
 from modelctl.statistics.comparison import Comparison, State
-from modelctl.statistics.estimate import anytime
 
 FIRST_EVENTS = frozenset({"error_rate", "timeout_rate"})
 """Metrics whose first event of each unit is kept."""
@@ -25,7 +25,7 @@ FIRST_EVENTS = frozenset({"error_rate", "timeout_rate"})
 def unit_difference(asked: Question, alpha: float) -> Comparison:
     """The stage-stratified difference of two ratios over units."""
     stages = cluster_stages(asked)
-    return clusters.compare(stages, tau=_tau(asked, stages), alpha=alpha, same_units=True)
+    return interval(asked.evidence, clusters.estimate(stages, same_units=True), tau=_tau(asked, stages), alpha=alpha)
 
 
 def unit_change(asked: Question, alpha: float) -> Comparison:
@@ -37,7 +37,7 @@ def unit_change(asked: Question, alpha: float) -> Comparison:
 
     def contrast(factor: float) -> Comparison:
         scaled = [ClusterStage(clusters.scaled(stage.baseline, factor), stage.candidate) for stage in stages]
-        return clusters.compare(scaled, tau=tau, alpha=alpha, same_units=True)
+        return interval(asked.evidence, clusters.estimate(scaled, same_units=True), tau=tau, alpha=alpha)
 
     baseline = [stage.baseline for stage in stages if stage.baseline.units]
     rows = sum(arm.n for arm in baseline)
@@ -62,7 +62,7 @@ def unit_against_limit(asked: Question, alpha: float) -> Comparison:
         return METHODS[Scale.SHARE, Design.LIMIT, False](asked, alpha)
     limit = asked.gate.limit or 0.5
     stages = [units_of(asked, asked.candidate, stage=stage.id) for stage in asked.evidence.stages]
-    found = anytime(clusters.estimate_one_arm(stages), tau=min(limit, 1 - limit), alpha=alpha)
+    found = interval(asked.evidence, clusters.estimate_one_arm(stages), tau=min(limit, 1 - limit), alpha=alpha)
     return replace(found, null=1.0 if asked.higher_is_better else 0.0)
 
 

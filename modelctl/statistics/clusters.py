@@ -147,8 +147,8 @@ def variances(baseline: Clusters, candidate: Clusters) -> tuple[float, float]:
 def estimate(stages: Sequence[ClusterStage], *, same_units: bool = False) -> Estimate:
     """The stage-stratified difference of two ratios, gated on 100 units in the smaller arm. `n` counts units.
 
-    As for rows, the larger of the two variances decides, and stages weigh K_a K_b/(K_a + K_b). With `same_units` a unit may stand in
-    several stages: then the standard errors add up instead of their squares, which holds however alike a unit's stages are.
+    As for rows, the larger of the two variances decides, and stages weigh K_a K_b/(K_a + K_b). With `same_units` a unit may stand
+    in several stages: then the standard errors add up instead of their squares, which holds however alike a unit's stages are.
     """
     used = [stage for stage in stages if stage.baseline.units and stage.candidate.units]
     if not used:
@@ -164,13 +164,13 @@ def estimate(stages: Sequence[ClusterStage], *, same_units: bool = False) -> Est
     return settled(float(value), float(se), n=int(k_a.sum() + k_b.sum()), few=few)
 
 
-def compare(stages: Sequence[ClusterStage], *, tau: float, alpha: float, same_units: bool = False) -> Comparison:
+def compare(stages: Sequence[ClusterStage], *, tau: float, alpha: float) -> Comparison:
     """`estimate` with its always-valid interval."""
-    return anytime(estimate(stages, same_units=same_units), tau=tau, alpha=alpha)
+    return anytime(estimate(stages), tau=tau, alpha=alpha)
 
 
 def estimate_one_arm(stages: Sequence[Clusters]) -> Estimate:
-    """One arm's ratio over stages that may share units, gated on 100 units in the largest stage; errors add up as for `same_units`."""
+    """One arm's ratio over stages that may share units: errors add up. Gated on 100 units in the largest stage."""
     used = [stage for stage in stages if stage.units]
     rows = math.fsum(stage.n for stage in used)
     if not rows:
