@@ -81,7 +81,7 @@ def write_bundle(evidence: Evidence, judgement: Judgement, *, at: int) -> bytes:
         pivots=evidence.pivots,
         looks=evidence.looks,
         sums=tuple(sums),
-        results=tuple(one.row for one in compare(evidence)),
+        results=tuple(one.row for one in compare(evidence, at=at)),
         judgement=judgement,
     )
     return msgspec.json.encode(bundle, order="deterministic")
@@ -109,7 +109,7 @@ def recompute(body: bytes) -> Verification:
         newest=bundle.watermark,
         looks=bundle.looks,
     )
-    compared = compare(evidence)
+    compared = compare(evidence, at=bundle.at)
     again = msgspec.structs.replace(
         bundle,
         sha256=configuration_hash(bundle.rollout),

@@ -24,7 +24,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     `gate` is the criterion as it was declared, empty for what guards or is shown without one. Harm is how much worse the candidate
     is, in the unit of `margin`: from `harm_lower` to `harm_upper`, None is infinite. `margin_unit` is points (of a share), relative
-    (to the baseline's value), rate (against a limit) or value. `forecast` says what would change the finding.
+    (to the baseline's value), rate (against a limit) or value. `needs` says what the interval must do to pass, `forecast` how long
+    that may take.
     """
 
     candidate_name: str
@@ -53,6 +54,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     margin_unit: str = ""
     harm_lower: float | None = None
     harm_upper: float | None = None
+    needs: str = ""
     forecast: str = ""
 
 

@@ -44,11 +44,11 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(evidence: Evidence, *, at: int, funnels: Sequence[Funnel] = ()) -> Judgement:
     """The judgement at Unix millisecond `at`."""
-    return judge_compared(evidence, compare(evidence), at=at, funnels=funnels)
+    return judge_compared(evidence, compare(evidence, at=at), at=at, funnels=funnels)
 
 
 def judge_compared(evidence: Evidence, compared: Sequence[Compared], *, at: int, funnels: Sequence[Funnel] = ()) -> Judgement:
-    """The same, of what `compare(evidence)` gave."""
+    """The same, of what `compare` gave."""
     decided = decide_rollout(evidence, compared, at=at)
     silent = decided.word is Word.CONTINUE and not decided.n
     return Judgement(
