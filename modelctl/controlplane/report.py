@@ -162,7 +162,7 @@ def summarise(evidence: Evidence, *, at: int) -> Short:
 def write_report(found: Findings, *, at: int) -> Report:
     """The whole report, as of Unix microsecond `at`."""
     evidence = found.evidence
-    compared, split, funnels = compare(evidence), compare_split(evidence), funnels_of(evidence)
+    compared, split, funnels = compare(evidence, at=at // 1000), compare_split(evidence), funnels_of(evidence)
     sticky = evidence.rollout.unit != "request"
     candidates = evidence.rollout.candidates
     return Report(

@@ -89,7 +89,7 @@ def _evidence(log_e: float) -> str:
 def _incomplete(evidence: Evidence, candidate: str) -> list[str]:
     """The requests that are still under way are no fault: at most the largest number in flight is left out."""
     counts = evidence.sums.counts(candidate, "funnel")
-    sent, paired = counts.get("sent", 0), counts.get("paired", 0)
+    sent, paired = counts.get("sent", 0), counts.get("paired", 0) + counts.get("duplicate", 0)
     under_way = max((arm.max_inflight for stage in evidence.stages for arm in stage.arms if arm.backend == candidate), default=0)
     complete = min(sent, paired + under_way)
     _, upper = coin.interval(complete, sent, alpha=_BLOCK_ALPHA)
