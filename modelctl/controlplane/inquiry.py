@@ -27,7 +27,6 @@ def findings(engine: Engine, route: str, *, rollout: int | None = None) -> Findi
             evidence=evidence,
             rows=rows,
             newest=evidence.newest,
-            scores=reading.scores(connection, chosen.id),
             worst=tuple(
                 pair
                 for candidate in chosen.candidates
