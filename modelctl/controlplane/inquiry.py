@@ -30,7 +30,6 @@ def findings(engine: Database, route: str, *, rollout: int | None = None) -> Fin
             evidence=evidence,
             rows=rows,
             newest=evidence.newest,
-            scores=reading.scores(connection, chosen.id),
             worst=tuple(
                 pair
                 for candidate in chosen.candidates

@@ -1,6 +1,6 @@
 """The report people decide by, as frozen values: everything it shows, and the sums to recompute it from. Pure.
 
-Read from rollups only, except the worst disagreements, the feedback and the audit trail.
+Read from rollups only, except the worst disagreements and the audit trail.
 """
 
 import math
@@ -32,7 +32,7 @@ from modelctl.kinds.value import number_text
 from modelctl.rollout import Stage
 from modelctl.statistics.sample_ratio import SampleRatio
 from modelctl.store.catalog import Event
-from modelctl.store.reading import Body, Pair, Score, Side
+from modelctl.store.reading import Body, Pair, Side
 from modelctl.store.summing import Sum
 
 VERSION = 1
@@ -141,7 +141,6 @@ class Findings:
     evidence: Evidence
     rows: tuple[Sum, ...]
     newest: int | None
-    scores: tuple[Score, ...] = ()
     worst: tuple[Pair, ...] = ()
     audit: tuple[Event, ...] = ()
 
@@ -178,7 +177,7 @@ def write_report(found: Findings, *, at: int) -> Report:
         numbers=tuple(one for one in (numbers(evidence, name) for name in candidates) if one is not None),
         latencies=latencies(evidence),
         outcomes=outcomes(evidence),
-        feedback=accuracies(found.scores),
+        feedback=accuracies(evidence),
         worst=tuple(_disagreement(pair) for pair in found.worst),
         audit=found.audit,
         aggregates=Aggregates(sums=found.rows, pivots=evidence.pivots),
