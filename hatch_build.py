@@ -52,6 +52,8 @@ MODULES = [
         "window",
         "retry",
         "breaker",
+        "decision",
+        "choice",
         "overload",
         "shadow",
         "repeat",

@@ -210,6 +210,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """What a route lets in. Without `keys` everybody may ask; `body_bytes` 0 leaves the router's own limit.
 
     `deny` are path prefixes below the route that are answered 403. `encoded` are percent codes that its backends read as text.
+    `addressable`: a client may name the arm that answers it, in the field modelctl-arm.
     """
 
     keys: tuple[ApiKey, ...] = ()
@@ -217,6 +218,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: int = 0
     deny: tuple[str, ...] = ()
     encoded: tuple[EncodedByte, ...] = ()
+    addressable: bool = False
 
     def __post_init__(self) -> None:
         if len({key.name for key in self.keys}) != len(self.keys):

@@ -4,7 +4,8 @@ Shares are integers in basis points: 10,000 is all. A share that answers is excl
 to 10,000); a share that is shown is extra (the client never sees those answers).
 
 The decision is one keyed hash. `blake2b(unit, key=salt, digest_size=16)` gives two 64-bit numbers; each is scaled to
-0..9999. The first picks the arm that answers, the second the arms that are shown the request. Candidates own the
+0..9999. The first picks the arm that answers, the second the arms that are shown the request; a noise arm, a second copy for
+the baseline's backend, has its share of what every candidate is shown. Candidates own the
 intervals from 0 upwards in their order and the baseline owns the rest, so raising the share of the only candidate, or of the
 last one, moves units from the baseline into it and no others, on every router and after every restart. (Raising another one
 also moves units between the candidates behind it.)
@@ -22,11 +23,15 @@ import msgspec
 from modelctl.endpoint import parse_endpoint
 from modelctl.errors import InvalidInput, InvalidTable
 from modelctl.policy import Admission, Breaker, Ejection, Health, Retries, Tls
+from modelctl.rule import Rule, check_field, check_rules
 
 ALL = 10_000
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ROUTE_PATH = re.compile(r"/|(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
+_FINE = ALL * ALL  # the parts that a shown point is compared in: shares of shares are whole numbers
+_SECRET_FIELDS = frozenset({"authorization", "cookie", "x-api-key"})
+_MOST_KEPT = 16
 _ROUTE_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]+\]")
 
 
@@ -35,6 +40,7 @@ class Role(StrEnum):
 
     BASELINE = "baseline"
     CANDIDATE = "candidate"
+    NOISE = "noise"  # the baseline's backend asked again: how much its own answers differ
 
 
 class Reason(StrEnum):
@@ -44,6 +50,12 @@ class Reason(StrEnum):
     SPLIT = "split"  # the hash of the unit
     PREVIEW = "preview"  # the client asked for this arm at its preview address
     FALLBACK = "fallback"  # a candidate's breaker is open: the baseline answered for it
+    RULE = "rule"  # a rule of the route matched the request
+    ADDRESSED = "addressed"  # the client named the arm in the field modelctl-arm
+
+
+# What nobody drew: these answers are in no comparison.
+CHOSEN = frozenset({Reason.PREVIEW, Reason.RULE, Reason.ADDRESSED})
 
 
 class PredictionType(StrEnum):
@@ -125,22 +137,32 @@ _BACKEND_LIMITS = (
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a request is kept. Of a body beyond its limit only the beginning is recorded; all of it passes through.
 
-    A request whose body is larger than `shadow_bytes` is not shown to any arm (counted as `too-large`).
+    A request whose body is larger than `shadow_bytes` is not shown to any arm (counted as `too-large`). Of the fields `headers`
+    (names in lower case) the first 256 bytes of the first value are kept.
     """
 
     request_bytes: int = 64 * 1024
     answer_bytes: int = 64 * 1024
     shadow_bytes: int = 1024 * 1024
     arm_header: bool = True
+    headers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("request_bytes", "answer_bytes", "shadow_bytes"):
             if not 0 <= getattr(self, field) <= 16 * 1024 * 1024:
                 raise InvalidInput(f"{field} must be from 0 to 16777216 (16 MiB), not {getattr(self, field)}")
+        if len(set(self.headers)) != len(self.headers) or len(self.headers) > _MOST_KEPT:
+            raise InvalidInput(
+                f"a route keeps at most {_MOST_KEPT} headers of a request, each named once: {', '.join(self.headers)}"
+            )
+        for name in self.headers:
+            check_field(name, "a route's capture")
+            if name in _SECRET_FIELDS:
+                raise InvalidInput(f"the header {name!r} holds secrets, so it is not kept; slice by another one")
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
-    """One backend's place on a route now."""
+    """One backend's place on a route now. What a noise arm is `shown` is a share of what every candidate is shown."""
 
     backend: str
     role: Role
@@ -175,13 +197,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     capture: Capture = msgspec.field(default_factory=Capture)
     admission: Admission = msgspec.field(default_factory=Admission)
     breaker: Breaker | None = None
+    rules: tuple[Rule, ...] = ()
 
     def __post_init__(self) -> None:
         check_address(self.name, path=self.path, host=self.host)
         parse_unit(self.unit)
         if not re.fullmatch(r"[0-9a-f]{32}", self.salt):
             raise InvalidInput(f"the salt of route {self.name!r} must be 32 lower-case hex digits")
-        if len({arm.backend for arm in self.arms}) != len(self.arms):
+        drawn = [arm for arm in self.arms if arm.role is not Role.NOISE]
+        if len({arm.backend for arm in drawn}) != len(drawn):
             raise InvalidInput(f"route {self.name!r} names one backend in two arms")
         if [arm.role for arm in self.arms].count(Role.BASELINE) != 1:
             raise InvalidInput(f"route {self.name!r} needs exactly one baseline arm")
@@ -189,11 +213,26 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidInput(f"the answering shares of route {self.name!r} must add up to {ALL} basis points")
         if any(arm.shown for arm in self.arms if arm.role is Role.BASELINE):
             raise InvalidInput(f"the baseline of route {self.name!r} cannot be shown requests: it answers them")
+        if len(drawn) != len(self.arms):
+            _check_noise(self)
+        check_rules(self.rules, frozenset(arm.backend for arm in drawn), route=self.name)
 
     @property
     def baseline(self) -> Arm:
         """The arm that stands until something better is promoted."""
         return next(arm for arm in self.arms if arm.role is Role.BASELINE)
+
+
+def _check_noise(route: Route) -> None:
+    noise = [arm for arm in route.arms if arm.role is Role.NOISE]
+    if len(noise) != 1 or noise[0].backend != route.baseline.backend or noise[0].answers or not noise[0].shown:
+        raise InvalidInput(
+            f"the noise arm of route {route.name!r} is one more copy for its baseline: one arm that is shown requests"
+        )
+    if not any(arm.shown for arm in route.arms if arm.role is Role.CANDIDATE):
+        raise InvalidInput(
+            f"route {route.name!r} has a noise arm but shows no candidate anything: there is nothing to compare it with"
+        )
 
 
 def check_address(name: str, *, path: str, host: str) -> None:
@@ -265,17 +304,22 @@ class Assignment(NamedTuple):
 class Split:
     """A route's decision, prepared: `index` allocates nothing and points into `assignments`."""
 
-    __slots__ = ("_answers", "_fixed", "_hash", "_shown", "assignments")
+    __slots__ = ("_answers", "_fixed", "_hash", "_noise", "_shown", "assignments")
 
     def __init__(self, route: Route) -> None:
         candidates = [arm for arm in route.arms if arm.role is Role.CANDIDATE]
         arms = [arm for arm in [*candidates, route.baseline] if arm.answers]
         shown = sorted((arm for arm in candidates if arm.shown), key=lambda arm: arm.shown)
+        self._shown = [arm.shown * ALL for arm in shown]
+        noise = next((arm for arm in route.arms if arm.role is Role.NOISE), None)
+        self._noise = noise is not None
+        if noise is not None:
+            self._shown.insert(0, shown[0].shown * noise.shown)
+            shown.insert(0, noise)
         reason = Reason.ONLY if len(arms) == 1 else Reason.SPLIT
         self._hash = blake2b(digest_size=16, key=bytes.fromhex(route.salt))
         self._answers = list(accumulate(arm.answers for arm in arms))[:-1]
-        self._shown = [arm.shown for arm in shown]
-        self._fixed = not self._answers and all(share == ALL for share in self._shown)
+        self._fixed = not self._answers and all(share == _FINE for share in self._shown) and noise is None
         self.assignments = tuple(Assignment(arm, seen, reason, arm.answers) for arm in arms for seen in _shown_sets(arm, shown))
 
     def index(self, unit: bytes) -> int:
@@ -288,15 +332,21 @@ class Split:
         answering = bisect_right(self._answers, int.from_bytes(digest[:8], "big") * ALL >> 64)
         if not self._shown:
             return answering
-        passed = bisect_right(self._shown, int.from_bytes(digest[8:], "big") * ALL >> 64)
-        return answering * (len(self._shown) + 1) + passed
+        number = int.from_bytes(digest[8:], "big")
+        place = answering * (len(self._shown) + 1) + bisect_right(self._shown, number * _FINE >> 64)
+        return place * 2 + (number & 1) if self._noise else place
 
 
 def _shown_sets(answering: Arm, shown: list[Arm]) -> list[tuple[Arm, ...]]:
-    """Who is shown a request, by how many of the ascending `shown` shares its point has passed: only the baseline's are."""
-    if answering.role is not Role.BASELINE:
-        return [()] * (len(shown) + 1)
-    return [tuple(shown[passed:]) for passed in range(len(shown) + 1)]
+    """Who is shown a request, by how many of the ascending `shown` shares its point has passed: only the baseline's are.
+
+    With a noise arm, which is the first of them, each set is there in two orders: who is asked first finds colder caches.
+    """
+    baseline = answering.role is Role.BASELINE
+    sets = [tuple(shown[passed:]) if baseline else () for passed in range(len(shown) + 1)]
+    if all(arm.role is not Role.NOISE for arm in shown):
+        return sets
+    return [order for seen in sets for order in (seen, tuple(sorted(seen, key=lambda arm: arm.role is Role.NOISE)))]
 
 
 def assign(route: Route, unit: bytes) -> Assignment:

@@ -16,6 +16,7 @@ from modelctl.cli import (
     demo,
     doctor,
     feedback,
+    plan,
     processes,
     records,
     report,
@@ -62,7 +63,7 @@ for _part in (processes, demo, doctor):
 app.add_typer(backends.commands, name="backend")
 routes.commands.add_typer(route_keys.commands, name="key")
 app.add_typer(routes.commands, name="route")
-for _part in (start, status, report, verbs, records):
+for _part in (plan, start, status, report, verbs, records):
     app.add_typer(_part.commands)
 app.add_typer(feedback.commands, name="feedback")
 app.add_typer(database.commands, name="db")

@@ -1,6 +1,7 @@
 """`canary`, `shadow`, `blue-green`, `ab`: open a rollout."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -8,10 +9,14 @@ import typer
 
 from modelctl.cli.api import read
 from modelctl.cli.command import Session, client
+from modelctl.cli.conduct_options import ConductOptions
 from modelctl.cli.convergence import Convergence
-from modelctl.cli.quantities import basis_points, ladder, shares
+from modelctl.cli.quantities import basis_points, shares
 from modelctl.cli.result import tell
+from modelctl.cli.shadow_options import ShadowOptions
+from modelctl.cli.steps import read_steps
 from modelctl.cli.target import RolloutRow, route_and_candidates
+from modelctl.cli.wizard import complete
 from modelctl.errors import InvalidInput
 
 commands = typer.Typer()
@@ -29,31 +34,42 @@ class Started(msgspec.Struct, frozen=True):
     inferred: tuple[str, ...] = ()
 
 
-@client(commands, "canary", examples=("modelctl canary --percent 5", "modelctl canary fraud fraud-v7 --percent 5 --steps 5,25,50"))
+@client(
+    commands,
+    "canary",
+    examples=(
+        "modelctl canary --percent 5",
+        "modelctl canary fraud --steps 1,5,20!,50 --bake 10m --mode auto --max-n 200000 --gate error_rate:guardrail:margin=0.5pt",
+    ),
+)
 def canary(
     session: Session,
     words: Words = None,
     *,
-    percent: Annotated[str, typer.Option(help="Share the candidate answers: 5, 5% or 0.1%.", show_default=False)],
-    steps: Annotated[str, typer.Option(help="Later shares, such as 5,25,50; `advance` goes to the next.")] = "",
-    shadow_percent: Annotated[str, typer.Option(help="Share of the rest that the candidate is shown as well.")] = "",
+    percent: Annotated[str | None, typer.Option(help="Share the candidate answers: 5, 5% or 0.1%.")] = None,
+    steps: Annotated[
+        str | None, typer.Option(help="Later shares, such as 5,20!,50; behind a `!` only a person goes on, with `advance`.")
+    ] = None,
+    shadow_percent: Annotated[str | None, typer.Option(help="Share of the rest that the candidate is shown as well.")] = None,
+    conduct: ConductOptions,
     reason: Reason = "",
 ) -> None:
     """Let a candidate answer a share of the requests."""
-    parameters: dict[str, Any] = {"percent_bp": basis_points(percent)}
-    options = f"--percent {percent}"
-    if steps:
-        parameters["steps_bp"] = ladder(steps)
-        options += f" --steps {steps}"
-    if shadow_percent:
+    parameters: dict[str, Any] = read_steps(percent, steps, command="canary")
+    options = _typed(percent=percent, steps=steps, shadow_percent=shadow_percent)
+    if shadow_percent is not None:
         parameters["shadow_bp"] = basis_points(shadow_percent)
-        options += f" --shadow-percent {shadow_percent}"
-    request = {"strategy": "canary", "parameters": parameters, "reason": reason}
-    _start(session, request, words=_at_most(2, words, command="canary"), command=f"canary {{words}} {options}")
+    order = Order("canary", parameters=parameters, words=_at_most(2, words, command="canary"), options=options, conduct=conduct)
+    _start(session, order, reason=reason)
 
 
 @client(
-    commands, "shadow", examples=("modelctl shadow --percent 100", "modelctl shadow fraud fraud-v7 --percent 20 --max-inflight 16")
+    commands,
+    "shadow",
+    examples=(
+        "modelctl shadow --percent 100",
+        "modelctl shadow fraud fraud-v7 --percent 20 --for 7d --noise-control 5 --gate agreement:guardrail:limit=95%",
+    ),
 )
 def shadow(
     session: Session,
@@ -61,42 +77,80 @@ def shadow(
         list[str] | None, typer.Argument(metavar="[ROUTE] [CANDIDATE...]", help="Inferred when there is only one.")
     ] = None,
     *,
-    percent: Annotated[str, typer.Option(help="Share of the requests that the candidates are shown.")] = "100",
-    max_inflight: Annotated[int | None, typer.Option(help="Most shown requests at a time; more are skipped and counted.")] = None,
+    shown: ShadowOptions,
+    conduct: ConductOptions,
     reason: Reason = "",
 ) -> None:
     """Show candidates a share of the requests. Clients never get their answers."""
-    parameters: dict[str, Any] = {"percent_bp": basis_points(percent)}
-    options = f"--percent {percent}"
-    if max_inflight is not None:
-        parameters["max_inflight"] = max_inflight
-        options += f" --max-inflight {max_inflight}"
-    request = {"strategy": "shadow", "parameters": parameters, "reason": reason}
-    _start(session, request, words=words or [], command=f"shadow {{words}} {options}")
+    order = Order("shadow", parameters=shown.parameters(), words=words or [], options=shown.words(), conduct=conduct)
+    _start(session, order, reason=reason)
 
 
-@client(commands, "blue-green", examples=("modelctl blue-green", "modelctl blue-green fraud fraud-v7 --reason 'new features'"))
-def blue_green(session: Session, words: Words = None, *, reason: Reason = "") -> None:
+@client(
+    commands,
+    "blue-green",
+    examples=(
+        "modelctl blue-green",
+        "modelctl blue-green fraud fraud-v7 --shadow-percent 20 --bake 30m --gate error_rate:guardrail:limit=1%",
+    ),
+)
+def blue_green(
+    session: Session,
+    words: Words = None,
+    *,
+    shadow_percent: Annotated[str | None, typer.Option(help="Share of the requests that green is shown before the switch.")] = None,
+    conduct: ConductOptions,
+    reason: Reason = "",
+) -> None:
     """Open a preview address for a candidate; `advance` then gives it all the traffic at once."""
-    request = {"strategy": "blue-green", "parameters": {}, "reason": reason}
-    _start(session, request, words=_at_most(2, words, command="blue-green"), command="blue-green {words}")
+    parameters = {} if shadow_percent is None else {"shadow_bp": basis_points(shadow_percent)}
+    options = _typed(shadow_percent=shadow_percent)
+    order = Order(
+        "blue-green", parameters=parameters, words=_at_most(2, words, command="blue-green"), options=options, conduct=conduct
+    )
+    _start(session, order, reason=reason)
 
 
-@client(commands, "ab", examples=("modelctl ab fraud-v6=50 fraud-v7=50", "modelctl ab fraud a=50 b=30 c=20 --reason 'new ranking'"))
+@client(
+    commands,
+    "ab",
+    examples=(
+        "modelctl ab fraud-v6=50 fraud-v7=50",
+        "modelctl ab fraud a=50 b=30 c=20 --gate reward:success:mde=0.1 --max-time 14d",
+    ),
+)
 def ab(
     session: Session,
     words: Annotated[
         list[str], typer.Argument(metavar="[ROUTE] A=50 B=50...", help="Each arm with its share.", show_default=False)
     ],
     *,
+    conduct: ConductOptions,
     reason: Reason = "",
 ) -> None:
     """Split the requests between two or more backends. The baseline is one of them."""
     route, parts = (None, words) if "=" in words[0] else (words[0], words[1:])
     if len(parts) < 2:
         raise InvalidInput("an A/B test needs two arms or more, each with its share: modelctl ab fraud-v6=50 fraud-v7=50")
-    request = {"strategy": "ab", "parameters": {"shares_bp": shares(parts)}, "reason": reason}
-    _open(session, request | {"route": route, "candidates": []})
+    order = Order("ab", parameters={"shares_bp": shares(parts)}, words=words, options="", conduct=conduct)
+    _open(session, order, reason=reason, target={"route": route, "candidates": []})
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was typed: a strategy, its parameters, the words behind it, and its own options as they stood there."""
+
+    strategy: str
+    _: KW_ONLY
+    parameters: Mapping[str, Any]
+    words: Sequence[str]
+    options: str
+    conduct: ConductOptions
+
+    @property
+    def command(self) -> str:
+        """The command with `{words}` for its words."""
+        return f"{self.strategy} {{words}}{self.options}{self.conduct.words()}"
 
 
 def _at_most(most: int, words: Sequence[str] | None, *, command: str) -> list[str]:
@@ -105,12 +159,19 @@ def _at_most(most: int, words: Sequence[str] | None, *, command: str) -> list[st
     return list(words or [])
 
 
-def _start(session: Session, request: Mapping[str, Any], *, words: Sequence[str], command: str) -> None:
-    route, candidates = route_and_candidates(session, words, command=command)
-    _open(session, {**request, "route": route, "candidates": candidates})
+def _typed(**options: str | None) -> str:
+    return "".join(f" --{name.replace('_', '-')} {value}" for name, value in options.items() if value is not None)
 
 
-def _open(session: Session, request: Mapping[str, Any]) -> None:
+def _start(session: Session, order: Order, *, reason: str) -> None:
+    route, candidates = route_and_candidates(session, order.words, command=order.command)
+    _open(session, order, reason=reason, target={"route": route, "candidates": candidates})
+
+
+def _open(session: Session, order: Order, *, reason: str, target: Mapping[str, Any]) -> None:
+    request = {"strategy": order.strategy, "parameters": order.parameters, "reason": reason, **target} | order.conduct.fields()
+    words = " ".join(order.words)
+    request = complete(session, request, command=order.command.replace(" {words}", f" {words}" if words else ""))
     answer = session.api.post("/v1/rollouts", request)
     started = read(answer, Started)
     tell(session, answer, name=str(started.rollout.id), sentence=" · ".join(_told(started)))

@@ -1,6 +1,7 @@
 """Which route, candidate and rollout the words of a command mean. What fits several things is refused with the exact commands."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,7 @@ class RolloutRow(msgspec.Struct, frozen=True):
     winner: str = ""
     revision: int = 0
     step: int = 0
+    gates: tuple[Any, ...] = ()
     opened_at: int = 0
     closed_at: int = 0
     actor: str = ""

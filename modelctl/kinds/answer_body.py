@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from modelctl.errors import Corrupt
-from modelctl.evidence import Answer
+from modelctl.evidence import Answer, Request
 
 DECODED_LIMIT = 16 * 1024 * 1024
 _CODINGS_LIMIT = 2
@@ -20,7 +20,7 @@ _WHOLE_LIMIT = 300
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 
 
-def decoded(answer: Answer) -> bytes:
+def decoded(answer: Answer | Request) -> bytes:
     """The whole body without its content coding, at most 16 MiB. Raises Corrupt."""
     if len(answer.body) < answer.size:
         raise Corrupt(

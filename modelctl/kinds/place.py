@@ -55,6 +55,14 @@ def instances_at(path: str, document: object, *, wanted: PredictionType, batch: 
     return entries(places[0], wanted, batch=batch) if len(places) == 1 and _ends_in_one(query) else places
 
 
+def values_at(path: str, document: object) -> list[object]:
+    """What stands at `path`; a list there is its elements, for it has one per instance.
+
+    Raises InvalidInput for a path that is none or cannot be followed, and NotFound when nothing is there.
+    """
+    return [found.value for found in instances_at(path, document, wanted=PredictionType.NUMBER, batch=True)]
+
+
 def entries(found: Found, wanted: PredictionType, *, batch: bool) -> list[Found]:
     """What was found, taken apart when it is a list with one entry per instance: any list, when `batch` is set.
 

@@ -48,7 +48,8 @@ SCORE_NAMES = ("probability", "score", "confidence")
 INSTANCES_LIMIT = 10_000
 _SUM_TOLERANCE = 1e-3
 _NUMERIC = re.compile(r"\s*-?\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,4})?\s*", re.ASCII)
-_NOT_A_NUMBER = "the prediction is not a number: the server answered {}"
+NOT_A_NUMBER = "the prediction is not a number"
+_NOT_A_NUMBER = NOT_A_NUMBER + ": the server answered {}"
 
 
 class Found(NamedTuple):

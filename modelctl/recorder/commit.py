@@ -4,15 +4,23 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Engine, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, insert, select, update
 
 from modelctl.errors import StoreError
 from modelctl.evidence import Tally
-from modelctl.recorder.rollups import Fold, Pivot, first_numbers
-from modelctl.recorder.rows import ComparedReading, Reading, Row, ServedReading, counts, pair_row, prediction_row, storable
+from modelctl.recorder.fresh import Fresh, Question, find_fresh
+from modelctl.recorder.joints import joints
+from modelctl.recorder.labels import LOCK, add_all, awaken, joined_facts, pivots_of
+from modelctl.recorder.ledger import Admission, Pivot
+from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, context_of, counts
+from modelctl.recorder.rollups import Fold, PairKey, first_numbers, pair_key
+from modelctl.recorder.rows import pair_row, prediction_row
+from modelctl.recorder.settling import load_admission, settle_pivots, write_sums
 from modelctl.recorder.spool_reader import Position
-from modelctl.store.engine import insert_or_ignore, reading, upsert_adding, writing
-from modelctl.store.tables import pair, pivot, prediction, rollup, spool
+from modelctl.recorder.targets import targets_in
+from modelctl.recorder.texts import storable
+from modelctl.store.engine import insert_new, insert_or_ignore, lock, reading, writing
+from modelctl.store.tables import pair, pair_seen, prediction, spool
 
 
 class Progress(NamedTuple):
@@ -39,13 +47,12 @@ class Batch(NamedTuple):
     corrupt_bytes: int = 0
 
 
-class Prepared(NamedTuple):
-    """A batch as rows, without those the database has already."""
+class Plan(NamedTuple):
+    """What a batch comes to, if nobody else is first: what is new of it, the pairs that ask again, the pivots it needs."""
 
-    predictions: list[Row]
-    pairs: list[Row]
-    readings: list[Reading]
-    duplicates: int
+    fresh: Fresh
+    duplicates: frozenset[PairKey]
+    proposed: dict[Pivot, float]
 
 
 def load_progress(engine: Engine, name: str) -> Progress:
@@ -59,10 +66,11 @@ def load_progress(engine: Engine, name: str) -> Progress:
 
 
 class Writer:
-    """Writes batches. Remembers the pivots, which never change."""
+    """Writes batches. Remembers the pivots, which never change, and `admission`: the names that have sums of their own."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, admission: Admission | None = None) -> None:
         self._engine = engine
+        self._admission = admission or Admission()
         self._pivots: dict[Pivot, float] = {}
 
     def commit(self, progress: Progress, batch: Batch, *, at: int) -> Progress:
@@ -71,78 +79,90 @@ class Writer:
         Raises InvalidInput or Conflict when a row among it is refused, StoreError when the database does not answer or another
         recorder has moved the spool's position. Nothing was written then.
         """
-        prepared = self._prepare(batch.readings)
-        proposed = first_numbers(prepared.readings)
-        sums = _sums(prepared.readings, proposed | self._pivots)
-        after = _after(progress, batch, prepared=prepared)
+        plan = self._plan(batch.readings)
+        fold = self._fold(plan, plan.proposed | self._pivots)
+        after = _after(progress, batch, fresh=plan.fresh)
         with writing(self._engine) as connection:
+            lock(connection, LOCK, shared=True)
             _move(connection, progress, after=after, at=at)
-            settled = _settle(connection, {key: value for key, value in proposed.items() if key not in self._pivots})
-            if any(settled[key] != proposed[key] for key in settled):  # another recorder was first
-                sums = _sums(prepared.readings, proposed | self._pivots | settled)
-            if prepared.predictions:
-                connection.execute(insert(prediction), prepared.predictions)
-            if prepared.pairs:
-                connection.execute(insert(pair), prepared.pairs)
-            upsert_adding(connection, rollup, rows=sums)
+            duplicates = _ask(connection, plan)
+            _write_rows(connection, plan.fresh, duplicates=duplicates)
+            facts, waiting = joined_facts(connection, targets_in(plan.fresh.readings, duplicates=duplicates))
+            settled = self._settle(connection, plan.proposed | pivots_of(facts))
+            if duplicates != plan.duplicates or any(
+                settled[key] != value for key, value in plan.proposed.items() if key in settled
+            ):
+                # Another recorder was first.
+                plan = plan._replace(duplicates=duplicates)
+                fold = self._fold(plan, plan.proposed | self._pivots | settled)
+            book = fold.book.with_pivots(self._pivots | settled)
+            add_all(book, facts)
+            write_sums(connection, book)
+            awaken(connection, waiting)
         self._pivots |= settled
         return after
 
-    def _prepare(self, readings: Sequence[Reading]) -> Prepared:
-        """The rows of `readings` that are new. A comparison that says nothing about its candidate becomes no pair."""
-        ids = [item.served.id.hex() for item in readings if isinstance(item, ServedReading)]
-        pairs = [_pair_key(item) for item in readings if isinstance(item, ComparedReading)]
+    def _plan(self, readings: Sequence[Reading]) -> Plan:
         with reading(self._engine) as connection:
-            seen: set[object] = _existing_predictions(connection, ids) | _existing_pairs(connection, pairs)
-        fresh: list[Reading] = []
-        for item in readings:
-            key = item.served.id.hex() if isinstance(item, ServedReading) else _pair_key(item)
-            if key not in seen:
-                seen.add(key)
-                fresh.append(item)
-        return Prepared(
-            [prediction_row(item) for item in fresh if isinstance(item, ServedReading)],
-            [pair_row(item) for item in fresh if isinstance(item, ComparedReading) and counts(item)],
-            fresh,
-            len(readings) - len(fresh),
-        )
+            fresh = find_fresh(connection, readings)
+            load_admission(connection, self._admission, scopes=_named_scopes(fresh.readings))
+        return Plan(fresh, fresh.duplicates(), first_numbers(fresh.readings))
+
+    def _fold(self, plan: Plan, pivots: dict[Pivot, float]) -> Fold:
+        fold = Fold(pivots, self._admission, duplicates=plan.duplicates)
+        for item in plan.fresh.readings:
+            fold.add(item)
+        for joint in joints(plan.fresh.members, duplicates=plan.duplicates):
+            fold.add_joint(joint)
+        return fold
+
+    def _settle(self, connection: Connection, proposed: dict[Pivot, float]) -> dict[Pivot, float]:
+        return settle_pivots(connection, {key: value for key, value in proposed.items() if key not in self._pivots})
 
 
-def _pair_key(item: ComparedReading) -> tuple[str, str]:
-    return item.compared.served.id.hex(), storable(item.compared.shadow.backend)
-
-
-def _existing_predictions(connection: Connection, ids: list[str]) -> set[object]:
-    if not ids:
-        return set()
-    return set(connection.execute(select(prediction.c.id).where(prediction.c.id.in_(ids))).scalars())
-
-
-def _existing_pairs(connection: Connection, keys: list[tuple[str, str]]) -> set[object]:
-    if not keys:
-        return set()
-    wanted = {prediction_id for prediction_id, _ in keys}
-    columns = (pair.c.prediction_id, pair.c.candidate)
-    return {tuple(row) for row in connection.execute(select(*columns).where(pair.c.prediction_id.in_(wanted)))}
-
-
-def _sums(readings: Iterable[Reading], pivots: dict[Pivot, float]) -> list[Row]:
-    fold = Fold(pivots)
+def _named_scopes(readings: Iterable[Reading]) -> set[tuple[str, int]]:
+    """The routes and rollouts whose slices or paths get sums."""
+    found = set()
     for item in readings:
-        fold.add(item)
-    return fold.rows()
+        if item.slices or (isinstance(item, ComparedReading) and item.paths):
+            context = context_of(item)
+            found.add((storable(context.route), context.rollout))
+    return found
 
 
-def _after(progress: Progress, batch: Batch, *, prepared: Prepared) -> Progress:
+def _ask(connection: Connection, plan: Plan) -> frozenset[PairKey]:
+    """Notes the batch's questions as asked; returns the pairs that ask again."""
+    asked = plan.fresh.questions
+    rows = [{**question._asdict(), "at": item.compared.served.at} for question, item in sorted(asked.items(), key=_of_question)]
+    new = {Question(*key) for key in insert_new(connection, pair_seen, rows=rows)}  # type: ignore[arg-type]
+    return plan.fresh._replace(questions={question: item for question, item in asked.items() if question in new}).duplicates()
+
+
+def _of_question(item: tuple[Question, ComparedReading]) -> Question:
+    return item[0]
+
+
+def _write_rows(connection: Connection, fresh: Fresh, *, duplicates: frozenset[PairKey]) -> None:
+    """The rows of what is new. A comparison that says nothing about its candidate becomes no pair."""
+    predictions = [prediction_row(item) for item in fresh.readings if isinstance(item, ServedReading)]
+    compared = (item for item in fresh.readings if isinstance(item, ComparedReading) and counts(item))
+    pairs = [pair_row(item, duplicate=pair_key(item) in duplicates) for item in compared]
+    if predictions:
+        connection.execute(insert(prediction), predictions)
+    if pairs:
+        connection.execute(insert(pair), pairs)
+
+
+def _after(progress: Progress, batch: Batch, *, fresh: Fresh) -> Progress:
     tally = batch.tally
     moved = progress._replace(
         position=batch.end,
         offered=tally.offered if tally else progress.offered,
         accepted=tally.accepted if tally else progress.accepted,
         dropped=msgspec.json.encode(tally.dropped).decode() if tally else progress.dropped,
-        committed=progress.committed + len(prepared.readings),
+        committed=progress.committed + len(fresh.readings),
         quarantined=progress.quarantined + batch.quarantined,
-        duplicate=progress.duplicate + prepared.duplicates,
+        duplicate=progress.duplicate + fresh.replayed,
         corrupt_bytes=progress.corrupt_bytes + batch.corrupt_bytes,
     )
     # A position behind the newest tally: the records in between were accepted too, so the laws hold at every position.
@@ -163,13 +183,3 @@ def _columns(progress: Progress) -> dict[str, object]:
     columns = progress._asdict()
     position: Position = columns.pop("position")
     return {**columns, **position._asdict()}
-
-
-def _settle(connection: Connection, proposed: dict[Pivot, float]) -> dict[Pivot, float]:
-    """The pivots that hold from now on for the keys of `proposed`: whoever comes first decides."""
-    if not proposed:
-        return {}
-    insert_or_ignore(connection, pivot, rows=[{**key._asdict(), "value": value} for key, value in proposed.items()])
-    key_columns = (pivot.c.route, pivot.c.rollout, pivot.c.metric)
-    rows = connection.execute(select(pivot).where(tuple_(*key_columns).in_([tuple(key) for key in proposed])))
-    return {Pivot(row.route, row.rollout, row.metric): row.value for row in rows}

@@ -1,4 +1,4 @@
-"""What records refer to: how backends are read, and which arms a stage had."""
+"""What records refer to: how backends are read, and under which terms requests fell."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -6,22 +6,28 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine, select
 
-from modelctl.evidence import Answer, Compared, Served
-from modelctl.recorder.rows import ComparedReading, Judged, Reading, ServedReading, compare, judge
+from modelctl.evidence import Answer, Compared, Context, Served
+from modelctl.metric import Dimension, Field
+from modelctl.recorder.readings import Judged, Reading, judge, understand
+from modelctl.recorder.terms import WARM_UP, Terms
+from modelctl.rollout import Rollout
 from modelctl.store.engine import reading
-from modelctl.store.tables import backend, stage
+from modelctl.store.tables import backend, rollout, route, stage
 from modelctl.traffic import Arm, Backend
 
 T = TypeVar("T")
+_NOTHING = Terms()
 
 
 class Known:
-    """Backends and stages, as the database has them. Backends change with the routing table only: a new one makes it look again."""
+    """Backends, routes and stages, as the database has them. The first two change with the routing table only: a new one makes it
+    look again. Stages never change."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._backends: dict[str, Backend] = {}
-        self._arms: dict[int, tuple[Arm, ...]] = {}
+        self._routes: dict[str, Terms] = {}
+        self._stages: dict[int, Terms] = {}
         self._table = -1
 
     def learn(self, records: Iterable[Served | Compared]) -> None:
@@ -29,26 +35,33 @@ class Known:
         seen = list(records)
         contexts = [_served(record).context for record in seen]
         names = {answer.backend for record in seen for answer in _answers(record)}
-        stages = {context.stage for context in contexts if context.stage} - self._arms.keys()
+        stages = {context.stage for context in contexts if context.stage} - self._stages.keys()
         table = max((context.table for context in contexts), default=self._table)
         stale = table > self._table or not names <= self._backends.keys()
         if not stale and not stages:
             return
         with reading(self._engine) as connection:
             if stale:
-                self._backends = _backends(connection)
+                self._backends, self._routes = _backends(connection), _routes(connection)
                 self._table = max(table, self._table)
-            self._arms |= _arms(connection, stages)
+            self._stages |= _stages(connection, stages)
 
     def read(self, record: Served | Compared) -> Reading:
         """What `record` says. Pure, for what was learnt."""
-        if isinstance(record, Served):
-            return ServedReading(record, self._judge(record.answer), self._arms.get(record.context.stage, ()))
-        baseline, candidate = self._judge(record.served.answer), self._judge(record.shadow)
-        return ComparedReading(record, baseline, candidate, compare(baseline, candidate))
+        return understand(record, self._judge, terms=self._terms(_served(record).context))
+
+    def _terms(self, context: Context) -> Terms:
+        if context.rollout:
+            return self._stages.get(context.stage, _NOTHING)
+        return self._routes.get(context.route, _NOTHING)
 
     def _judge(self, answer: Answer) -> Judged:
         return judge(answer, self._backends.get(answer.backend))
+
+
+def terms_of(connection: Connection, stages: set[int], routes: set[str]) -> tuple[dict[int, Terms], dict[str, Terms]]:
+    """Under which terms requests fell: in stages of rollouts, and on routes outside of them."""
+    return _stages(connection, stages), {name: terms for name, terms in _routes(connection).items() if name in routes}
 
 
 def _backends(connection: Connection) -> dict[str, Backend]:
@@ -57,11 +70,35 @@ def _backends(connection: Connection) -> dict[str, Backend]:
     return {name: spec for name, spec in found if spec is not None}
 
 
-def _arms(connection: Connection, stages: set[int]) -> dict[int, tuple[Arm, ...]]:
+def _routes(connection: Connection) -> dict[str, Terms]:
+    rows = connection.execute(select(route.c.name, route.c.fields, route.c.dimensions))
+    return {
+        row.name: Terms(
+            fields=_decoded(row.fields, tuple[Field, ...]) or (), dimensions=_decoded(row.dimensions, tuple[Dimension, ...]) or ()
+        )
+        for row in rows
+    }
+
+
+def _stages(connection: Connection, stages: set[int]) -> dict[int, Terms]:
     # A stage number that no column can hold comes from a broken record, which the writer will refuse by itself.
     wanted = [number for number in stages if 0 < number < 1 << 63]
-    rows = connection.execute(select(stage.c.id, stage.c.arms).where(stage.c.id.in_(wanted)))
-    return {row.id: _decoded(row.arms, tuple[Arm, ...]) or () for row in rows}
+    query = select(stage.c.id, stage.c.arms, stage.c.opened_at, rollout.c.spec)
+    rows = connection.execute(query.join(rollout, rollout.c.id == stage.c.rollout).where(stage.c.id.in_(wanted)))
+    return {row.id: _terms(row.arms, row.spec, opened_at=row.opened_at) for row in rows}
+
+
+def _terms(arms: str, spec: str, *, opened_at: int) -> Terms:
+    basis = Terms(arms=_decoded(arms, tuple[Arm, ...]) or (), warm_until=opened_at + WARM_UP)
+    declared = _decoded(spec, Rollout)
+    if declared is None:
+        return basis
+    return basis._replace(
+        fields=declared.fields,
+        dimensions=declared.dimensions,
+        sticky=declared.unit != "request",
+        deduplicate=declared.conduct.deduplicate,
+    )
 
 
 def _decoded(text: str, type_: type[T]) -> T | None:

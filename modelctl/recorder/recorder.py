@@ -15,8 +15,10 @@ from modelctl.errors import Conflict, Corrupt, InvalidInput, ModelctlError
 from modelctl.evidence import Compared, Record, Served, Tally, decode
 from modelctl.recorder.commit import Batch, Progress, Writer, load_progress
 from modelctl.recorder.known import Known
+from modelctl.recorder.labels import Joiner
+from modelctl.recorder.ledger import Admission
 from modelctl.recorder.quarantine import set_aside
-from modelctl.recorder.rows import Reading
+from modelctl.recorder.readings import Reading
 from modelctl.recorder.spool_reader import Chunk, Located, Position, SpoolReader, spools
 
 BATCH_RECORDS = 1000
@@ -43,13 +45,16 @@ class Recorder:
         self._root = root
         self._log = log
         self._known = Known(engine)
-        self._writer = Writer(engine)
+        admission = Admission()
+        self._writer = Writer(engine, admission)
+        self._joiner = Joiner(engine, admission)
         self._readers: dict[str, SpoolReader] = {}
         self._progress: dict[str, Progress] = {}
         self._written_at = 0.0
 
     def pass_once(self) -> bool:
-        """Records at most one batch of each spool; whether there was any. Raises the last error, after it tried every spool."""
+        """Records at most one batch of each spool, and joins some feedback; whether there was any. Raises the last error, after it
+        tried everything."""
         trouble: ModelctlError | OSError | None = None
         moved = False
         for folder in spools(self._root):
@@ -58,6 +63,10 @@ class Recorder:
             except (ModelctlError, OSError) as error:
                 self._progress.pop(folder.name, None)
                 trouble = error
+        try:
+            moved = self._joiner.join_some(at=time.time_ns() // 1000) or moved
+        except (ModelctlError, OSError) as error:
+            trouble = error
         if trouble is not None:
             raise trouble
         return moved

@@ -1,124 +1,14 @@
-"""What one record says, and the rows of the database that hold it. Pure."""
-
-import math
-from collections.abc import Sequence
-from typing import NamedTuple
+"""The rows of the database that hold a record. Pure."""
 
 import msgspec
 
-from modelctl.evidence import Answer, Compared, Request, Served
-from modelctl.kinds import KINDS, Outcome, Value, text_of
-from modelctl.kinds.outcome import judged
-from modelctl.traffic import Arm, Backend, Reason
-
-# Model servers that compute the same thing in another order differ in the last digits.
-NUMBER_TOLERANCE = 1e-9
-
-# Answers that nobody's share led to: a client chose the arm, or the arm that was drawn was not asked.
-_APART = frozenset({Reason.PREVIEW, Reason.FALLBACK})
-_NOTHING_SAID = frozenset({Outcome.CANCELLED, Outcome.SWITCHED})
+from modelctl.evidence import Answer, Request
+from modelctl.kinds import Value
+from modelctl.recorder.readings import ComparedReading, Judged, ServedReading
+from modelctl.recorder.texts import storable, text_from
 
 Row = dict[str, object]
 _json = msgspec.json.Encoder().encode
-
-
-class Judged(NamedTuple):
-    """What an answer says: its outcome, one value per instance of the request, or the problem why there is none."""
-
-    outcome: Outcome
-    values: tuple[Value, ...]
-    problem: str
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The values, if every one is a number; else nothing."""
-        numbers = tuple(value.number for value in self.values if value.number is not None)
-        return numbers if len(numbers) == len(self.values) else ()
-
-
-class ServedReading(NamedTuple):
-    """A served record, understood. `arms` are those of its stage."""
-
-    served: Served
-    answer: Judged
-    arms: tuple[Arm, ...] = ()
-
-
-class Agreement(NamedTuple):
-    """How two answers to one request compare: `agree` if every instance does, None if an answer holds no prediction.
-
-    `difference` is the mean over the instances of candidate minus baseline, None unless all of them are numbers.
-    """
-
-    agree: bool | None
-    instances: int
-    agreeing: int
-    difference: float | None
-
-
-class ComparedReading(NamedTuple):
-    """A compared record, understood."""
-
-    compared: Compared
-    baseline: Judged
-    candidate: Judged
-    agreement: Agreement
-
-
-Reading = ServedReading | ComparedReading
-
-
-def judge(answer: Answer, backend: Backend | None) -> Judged:
-    """What `answer` says, by the kind of its backend; where that is unknown, by what holds for HTTP in general."""
-    if backend is None:
-        return Judged(judged(answer), (), f"the backend {answer.backend!r} is not registered, so its answer cannot be read")
-    kind = KINDS.get(backend.kind)
-    if kind is None:
-        return Judged(judged(answer), (), f"this version does not know the kind {backend.kind!r} of backend {backend.name!r}")
-    extraction = kind.extract(answer, backend)
-    return Judged(kind.outcome(answer), extraction.values, extraction.problem)
-
-
-def counts(reading: Reading) -> bool:
-    """Whether a reading says anything about the arms: previews, fallbacks, tunnels, and requests whose client left, do not."""
-    if isinstance(reading, ServedReading):
-        return reading.served.context.reason not in _APART and reading.answer.outcome not in _NOTHING_SAID
-    outcomes = {reading.baseline.outcome, reading.candidate.outcome}
-    return reading.compared.served.context.reason not in _APART and not outcomes & _NOTHING_SAID
-
-
-def compare(baseline: Judged, candidate: Judged) -> Agreement:
-    """Instance by instance, in their order. Answers with different numbers of instances do not agree."""
-    instances = max(len(baseline.values), len(candidate.values))
-    if not baseline.values or not candidate.values:
-        return Agreement(None, instances, 0, None)
-    agreeing = sum(map(_same, baseline.values, candidate.values))
-    return Agreement(agreeing == instances, instances, agreeing, _difference(baseline.numbers, candidate.numbers))
-
-
-def _same(a: Value, b: Value) -> bool:
-    if a.number is not None and b.number is not None:
-        return math.isclose(a.number, b.number, rel_tol=NUMBER_TOLERANCE)
-    return text_of(a) == text_of(b)
-
-
-def _difference(baseline: Sequence[float], candidate: Sequence[float]) -> float | None:
-    if not baseline or len(baseline) != len(candidate):
-        return None
-    difference = math.fsum((b - a) / len(baseline) for a, b in zip(baseline, candidate, strict=True))
-    return difference if math.isfinite(difference) else None
-
-
-def storable(text: str) -> str:
-    """`text` without what PostgreSQL cannot store: NUL becomes U+FFFD, a lone surrogate its escape."""
-    if "\0" in text:
-        text = text.replace("\0", "�")
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def text_from(raw: bytes) -> str:
-    """Bytes from the wire as text: UTF-8, and what is not as `\\xff`."""
-    return storable(raw.decode("utf-8", "backslashreplace"))
 
 
 def prediction_row(reading: ServedReading) -> Row:
@@ -158,8 +48,8 @@ def prediction_row(reading: ServedReading) -> Row:
     }
 
 
-def pair_row(reading: ComparedReading) -> Row:
-    """The row of `pair` that holds a compared record."""
+def pair_row(reading: ComparedReading, *, duplicate: bool = False) -> Row:
+    """The row of `pair` that holds a compared record. A `duplicate` asks what the candidate was compared on before."""
     served, shadow = reading.compared.served, reading.compared.shadow
     agreement = reading.agreement
     return {
@@ -176,6 +66,9 @@ def pair_row(reading: ComparedReading) -> Row:
         "difference": agreement.difference,
         "instances": agreement.instances,
         "instances_agreeing": agreement.agreeing,
+        "baseline_probability": _probability(reading.baseline),
+        "candidate_probability": _probability(reading.candidate),
+        "duplicate": int(duplicate),
         **_side("baseline", served.answer, judged=reading.baseline),
         **_side("candidate", shadow, judged=reading.candidate),
         **_body("request", served.request),
@@ -194,6 +87,10 @@ def _side(side: str, answer: Answer, *, judged: Judged) -> Row:
         f"{side}_problem": storable(judged.problem),
         **_body(side, answer),
     }
+
+
+def _probability(judged: Judged) -> float | None:
+    return judged.values[0].probability if judged.values else None
 
 
 def _first(prefix: str, value: Value | None) -> Row:

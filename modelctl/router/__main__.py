@@ -94,7 +94,8 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     own = ", ".join(f"{code} {count}" for code, count in sorted(worker.refusals.items()))
     again = worker.retried()
     retries = f"retries: {again.again}, retry budget exhausted: {again.exhausted}"
-    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {retries}")
+    bodies = f"bodies that no rule could look at: {worker.targets.unread}"
+    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {retries}; {bodies}")
 
 
 def _keep_freed_memory() -> None:

@@ -1,4 +1,4 @@
-"""What a route lets in: denied paths, API keys, body sizes and rate limits, prepared once per table.
+"""What a route lets in: denied paths, API keys, known arms, body sizes and rate limits, prepared once per table.
 
 A Gate is asked after the route is known and before anything is sent. What it refuses is not recorded; it is counted like every
 answer of the router's own. The checks stand in the order of what they cost, and the ration is last: only what is forwarded counts.
@@ -45,9 +45,13 @@ class Opened:
 class Gate:
     """The admission of one address of a route. `start` is how much of a path stands before the denied prefixes."""
 
-    __slots__ = ("_body_bytes", "_by_key", "_deny", "_keys", "_opened", "_rations", "_refused_codes", "_start")
+    __slots__ = ("_arms", "_body_bytes", "_by_key", "_deny", "_keys", "_opened", "_rations", "_refused_codes", "_start")
 
-    def __init__(self, admission: Admission, rations: Rations | None, *, deny: frozenset[bytes], start: int) -> None:
+    def __init__(
+        self, admission: Admission, rations: Rations | None, *, deny: frozenset[bytes], start: int, arms: frozenset[bytes]
+    ) -> None:
+        """`arms` may be named by clients; without any, what they name is not looked at."""
+        self._arms = arms
         self._refused_codes = ~code_bits(admission.encoded)
         self._deny = deny
         self._start = start
@@ -71,6 +75,8 @@ class Gate:
                 return Refusal.KEY_REQUIRED
             key = opened.name
             asked.head = opened.head
+        if self._arms and head.arm and head.arm not in self._arms:
+            return Refusal.NO_ARM
         limit = self._body_bytes
         if limit:
             asked.body_limit = limit
@@ -125,6 +131,11 @@ def _candidate(line: bytes) -> bytes:
     return value if len(value) <= _MAX_KEY else b""
 
 
+def addressed_arms(route: Route) -> frozenset[bytes]:
+    """The names that clients of the route may give in the field modelctl-arm."""
+    return frozenset(arm.backend.encode() for arm in route.arms) if route.admission.addressable else frozenset()
+
+
 class Gates:
     """What a worker keeps across tables: the rations of each route's clients, while its limit is the same."""
 
@@ -135,18 +146,19 @@ class Gates:
 
     def gate(self, route: Route) -> Gate | None:
         """The gate of the route's own address, or None when everything may pass."""
-        return self._gate(route, deny=both_forms(route.admission.deny), start=0 if route.path == "/" else len(route.path))
+        deny = both_forms(route.admission.deny)
+        return self._gate(route, deny=deny, start=0 if route.path == "/" else len(route.path), arms=addressed_arms(route))
 
     def preview_gate(self, route: Route, cut: int) -> Gate | None:
         """The gate of the route's preview, where `cut` bytes of the path are not forwarded and the route's path may follow."""
         path = "" if route.path == "/" else route.path
         deny = both_forms(before + prefix for prefix in route.admission.deny for before in ("", path))
-        return self._gate(route, deny=deny, start=cut)
+        return self._gate(route, deny=deny, start=cut, arms=frozenset())
 
-    def _gate(self, route: Route, *, deny: frozenset[bytes], start: int) -> Gate | None:
+    def _gate(self, route: Route, *, deny: frozenset[bytes], start: int, arms: frozenset[bytes]) -> Gate | None:
         if route.admission == _NOTHING:
             return None
-        return Gate(route.admission, self._rations_of(route), deny=deny, start=start)
+        return Gate(route.admission, self._rations_of(route), deny=deny, start=start, arms=arms)
 
     def _rations_of(self, route: Route) -> Rations | None:
         limit = route.admission.rate

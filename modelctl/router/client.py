@@ -12,6 +12,7 @@ from typing import cast
 
 from modelctl.router.address import plain_address
 from modelctl.router.admission import Gate
+from modelctl.router.choice import choose
 from modelctl.router.exchange import Exchange
 from modelctl.router.head import RequestHead
 from modelctl.router.hold import ANSWERS, BEYOND, QUEUE, UPLOAD, Hold, limit_reading
@@ -116,6 +117,10 @@ class ClientConnection:
             return
         if self._closed:
             self.transport.abort()  # it has had its time to read the end
+            return
+        if self.active is not None and self.active.decide_by:
+            self.deadline = self._clock.now + self._settings.body_timeout
+            choose(self.active)
             return
         if self._hold.why and self.active is not None:
             # It is not read, so it cannot be late: it waits for a backend or for the answers before its own.
@@ -347,6 +352,10 @@ class ClientConnection:
             self._rest()
 
     # -- back-pressure
+
+    def await_body(self, until: float) -> None:
+        """Part of Held: its client still owes as much as before, but its request is decided by then."""
+        self.deadline = min(self.deadline or until, until)
 
     def pause_upload(self) -> None:
         """The backend, or the connection to it, cannot take more."""

@@ -6,6 +6,8 @@ from typing import Protocol
 from modelctl import evidence
 from modelctl.evidence import Answer, Request, Served, encode
 from modelctl.router.answer_head import AnswerHead
+from modelctl.router.choice import choose
+from modelctl.router.decision import Decision
 from modelctl.router.head import CHUNKED, RequestHead
 from modelctl.router.identity import identity_lines, uuid7
 from modelctl.router.interim import SWITCHING, switching
@@ -13,8 +15,8 @@ from modelctl.router.outgoing import LAST_CHUNK, chunked, last_chunk, prefix, re
 from modelctl.router.overload import Load
 from modelctl.router.refusal import FAILURES, Refusal
 from modelctl.router.repeat import Trial, drop_answer, first_trial, repeat, settle
-from modelctl.router.shadow import Evidence, ShadowCopy, unfit
-from modelctl.router.table import CompiledRoute, Decision, upstream_target
+from modelctl.router.shadow import Evidence, ShadowCopy, show
+from modelctl.router.table import CompiledRoute, upstream_target
 from modelctl.router.upstream import HIGH_WATER, Owner, Upstream
 
 _UNDECIDED = 1 << 40  # bytes kept until the route is known, which is before the next read
@@ -52,6 +54,9 @@ class Client(Protocol):
     def switch(self, exchange: "Exchange", upstream: Upstream, *, head: bytes, rest: bytes) -> None:
         """Send the head of a 101, and `rest`; HTTP ends between them."""
 
+    def await_body(self, until: float) -> None:
+        """Part of choice.Held."""
+
     def pause_upload(self) -> None:
         """Stop reading the request until it can be passed on."""
 
@@ -73,6 +78,7 @@ class Exchange:
     shadows: list[ShadowCopy] | None = None
     trial: Trial | None = None  # of a request that may be or was sent again
     ticket = 0  # of the breaker that let it through
+    decide_by = 0.0  # the clock's seconds until which a rule waits for the body
     served: bytes = b""
     gone = False
     shown: tuple[tuple[str, str], ...] = ()
@@ -112,22 +118,28 @@ class Exchange:
     # -- the request, on its way to the backend
 
     def begin(self, route: CompiledRoute) -> None:
-        """Decide, and ask the arm's backend for a connection."""
+        """Decide, now or when a rule has seen the body."""
         self.begun = True
-        head = self.head
         self.route = route
         if route.unit_field:
-            self.unit = head.unit(route.unit_field)
+            self.unit = self.head.unit(route.unit_field)
+        self.client.load.inflight += 1
         decision = self.decision = route.decide(self.unit or self.request_id)
+        if route.choice is None:
+            self.go(decision)
+        else:
+            choose(self)
+
+    def go(self, decision: Decision) -> None:
+        """It is decided: ask the arm's backend for a connection."""
         if decision.breaker is not None:
             self.ticket, decision = decision.consult()
-            self.decision = decision
+        self.decision = decision
         load = self.client.load
-        load.inflight += 1
         target = decision.answering.target
         if target.budget is not None:
             self.trial = first_trial(self, target)
-        capture = route.capture
+        capture = self.route.capture
         whole = (decision.shown or self.trial is not None) and not load.shedding
         self._keep_up_to(max(capture.request_bytes, capture.shadow_bytes) if whole else capture.request_bytes)
         decision.answering.last = self.at
@@ -194,6 +206,10 @@ class Exchange:
 
     def more(self) -> None:
         """More of the request came with a later read: the backend's time to answer begins anew."""
+        if self.decide_by:
+            choose(self)
+            if self.done:
+                return
         if self.upload and self.upstream is not None:
             self.upstream.extend()
             if self.trial is not None:
@@ -211,19 +227,7 @@ class Exchange:
         elif self._upload_size > HIGH_WATER:
             self.client.pause_upload()
         if self.complete and self.shadows is None and not self.done and self.decision.shown:
-            self._show()
-
-    def _show(self) -> None:
-        """Send copies to the arms that are shown this request; write down why not where not."""
-        self.shadows = []
-        fates = []
-        for leg in self.decision.shown:
-            copy = ShadowCopy(self, leg)
-            fate = unfit(self, self.client.load) or copy.send()
-            fates.append((leg.backend, fate))
-            if fate == evidence.SENT:
-                self.shadows.append(copy)
-        self.shown = tuple(fates)
+            show(self, self.client.load)
 
     def pause(self) -> None:
         """Part of Leg: the backend is slow to read."""
@@ -362,6 +366,7 @@ class Exchange:
         head = self.head
         capture = self.route.capture
         body = recorded(self.kept, self.size, limit=capture.request_bytes)
+        fields = head.captured(self.route.fields) if self.route.fields else ()
         stream = upstream is not None and upstream.answer.events
         started = self.started
         answered = upstream is not None and self.answered
@@ -370,7 +375,7 @@ class Exchange:
             self.request_id,
             self.at,
             decision.context_for(self.unit) if self.unit else decision.context,
-            Request(head.method, head.target, head.type, head.encoding, body, self.size),
+            Request(head.method, head.target, head.type, head.encoding, body, self.size, fields),
             Answer(
                 decision.answering.backend,
                 upstream.answer.status if answered and upstream else 0,

@@ -13,6 +13,7 @@ PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b""})
 UPGRADE_FIELDS = (b"connection: upgrade\r\n", b"upgrade: websocket\r\n")
 TE_FIELDS = (b"connection: te\r\n", b"te: trailers\r\n")
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"x-request-id", b"traceparent", b"via"})
+_MOST_CAPTURED = 256  # bytes of a recorded field
 
 
 # What a head without some of its lines has in common with the whole one.
@@ -29,7 +30,7 @@ _CARRIED: tuple[str, ...] = (
     "upgrade",
 )
 _CARRIED += ("request_id", "traceparent", "type", "encoding", "forwarded", "hops", "last", "encoded", "keyed")
-_CARRIED += ("protocol", "switches", "trailers")
+_CARRIED += ("protocol", "switches", "trailers", "arm")
 
 
 class RequestHead:
@@ -55,6 +56,7 @@ class RequestHead:
     trailers = False  # the client reads them
     request_id = b""
     traceparent = b""
+    arm = b""  # the one that the client would have answer
     type = b""
     encoding = b""
     forwarded: list[bytes] | None = None
@@ -112,6 +114,19 @@ class RequestHead:
             if line[width : width + 1] == b":" and line[:width].lower() == name:
                 return line[width + 2 : -2]
         return b""
+
+    def field(self, name: bytes) -> bytes | None:
+        """Like `unit`, without white space behind the value, and None where there is no such field."""
+        value = self.unit(name).rstrip()
+        return value if value or self._has(name) else None
+
+    def _has(self, name: bytes) -> bool:
+        return any(line[: len(name) + 1].lower() == name + b":" for line in self.lines)
+
+    def captured(self, names: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
+        """What is recorded of these fields: those that are there, bounded."""
+        found = [(name, self.field(name)) for name in names]
+        return tuple((name, value[:_MOST_CAPTURED]) for name, value in found if value is not None)
 
 
 RequestRule = Callable[[RequestHead, bytes, bytes], None]
@@ -191,6 +206,10 @@ def _forwarded(head: RequestHead, name: bytes, value: bytes) -> None:
     head.forwarded.append(name + b": " + value + b"\r\n")
 
 
+def _arm(head: RequestHead, name: bytes, value: bytes) -> None:
+    head.arm = head.arm or value.rstrip()
+
+
 def _drop(head: RequestHead, name: bytes, value: bytes) -> None:
     pass
 
@@ -219,7 +238,7 @@ REQUEST_RULES: dict[bytes, RequestRule] = {
     b"te": _te,
     b"trailer": _drop,
     b"x-shadow": _drop,
-    b"modelctl-arm": _drop,
+    b"modelctl-arm": _arm,
     b"modelctl-error": _drop,
     b"x-modelctl-arm": _drop,
     b"x-modelctl-error": _drop,

@@ -30,6 +30,7 @@ class Refusal(Enum):
     METHOD = Own("method-not-allowed", 405, True, "CONNECT and TRACE are not forwarded.")
     CODING = Own("transfer-coding", 501, True, "The only transfer coding understood is chunked.")
     NO_ROUTE = Own("no-route", 404, False, "No route has this host and path. `modelctl route list` shows the routes.")
+    NO_ARM = Own("no-arm", 404, False, "No arm of this route has the name in modelctl-arm. `modelctl status` shows the arms.")
     NO_TABLE = Own("no-table", 503, False, "This router has not received a routing table yet.")
     CONNECT = Own(
         "connect-failed", 502, False, "No connection to the model server. `modelctl backend test` and the router's log say why."

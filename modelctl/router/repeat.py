@@ -4,11 +4,11 @@ from time import perf_counter_ns
 from typing import Protocol, cast
 
 from modelctl import evidence
+from modelctl.router.decision import Decision
 from modelctl.router.head import RequestHead
 from modelctl.router.outgoing import LAST_CHUNK
 from modelctl.router.pool import Pool
 from modelctl.router.retry import NEVER, PAID, STALE, harmless, way
-from modelctl.router.table import Decision
 from modelctl.router.target import Target
 from modelctl.router.upstream import Leg, Upstream
 

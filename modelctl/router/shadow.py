@@ -5,9 +5,10 @@ from typing import Protocol
 
 from modelctl import evidence
 from modelctl.evidence import Answer, encode_compared
+from modelctl.router.decision import Decision, Leg
 from modelctl.router.outgoing import recorded
 from modelctl.router.overload import Load
-from modelctl.router.table import CompiledRoute, Leg
+from modelctl.router.table import CompiledRoute
 from modelctl.router.upstream import Upstream
 
 _MARK = b"x-shadow: 1\r\n"
@@ -32,6 +33,9 @@ class Shown(Protocol):
     route: CompiledRoute
     served: bytes
     gone: bool
+    decision: Decision
+    shown: tuple[tuple[str, str], ...]
+    shadows: "list[ShadowCopy] | None"
 
     def request_head(self, upstream: Upstream, extra: bytes) -> bytes:
         """The head for one endpoint."""
@@ -48,6 +52,20 @@ def unfit(exchange: Shown, load: Load) -> str:
     if exchange.size > exchange.route.capture.shadow_bytes:
         return evidence.TOO_LARGE
     return evidence.SHED if load.shedding or exchange.kept_size < exchange.size else ""
+
+
+def show(exchange: Shown, load: Load) -> None:
+    """Send copies to the arms that are shown this request, in their order; write down why not where not."""
+    copies = []
+    fates = []
+    for leg in exchange.decision.shown:
+        copy = ShadowCopy(exchange, leg)
+        fate = unfit(exchange, load) or copy.send()
+        fates.append((leg.backend, fate))
+        if fate == evidence.SENT:
+            copies.append(copy)
+    exchange.shadows = copies
+    exchange.shown = tuple(fates)
 
 
 class ShadowCopy:

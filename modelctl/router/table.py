@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 from modelctl.endpoint import Endpoint
 from modelctl.evidence import Context
-from modelctl.router.admission import Gate, Gates
+from modelctl.router.admission import Gate, Gates, addressed_arms
 from modelctl.router.breaker import RouteBreaker
+from modelctl.router.choice import Choice, Matcher, Unread
 from modelctl.router.clock import Clock
+from modelctl.router.decision import Decision, Leg
 from modelctl.router.dial import Dialers
 from modelctl.router.room import Limit
 from modelctl.router.roster import Report, unheard
@@ -22,55 +24,19 @@ SHADOW_PENDING = 2_048
 SHADOW_PENDING_BYTES = 32 * 1024 * 1024
 
 
-class Leg:
-    """One arm of one route: where its requests go and how its answers are marked. `last` is when it last got one (Unix µs)."""
-
-    __slots__ = ("arm", "backend", "header", "last", "target")
-
-    def __init__(self, arm: Arm, target: Target, *, marked: bool) -> None:
-        self.arm = arm
-        self.backend = arm.backend
-        self.target = target
-        self.header = b"modelctl-arm: " + arm.backend.encode() + b"\r\n" if marked else b""
-        self.last = 0
-
-
-class Decision:
-    """What to do with a request: who answers, who is shown it, and what to write down about it.
-
-    With a `breaker`, `fallback` is what to do while it lets nothing through.
-    """
-
-    __slots__ = ("answering", "breaker", "context", "fallback", "shown")
-
-    def __init__(self, answering: Leg, shown: tuple[Leg, ...], *, context: Context) -> None:
-        self.answering = answering
-        self.shown = shown
-        self.context = context
-        self.breaker: RouteBreaker | None = None
-        self.fallback: Decision | None = None
-
-    def consult(self) -> tuple[int, "Decision"]:
-        """The breaker's ticket and this decision, or 0 and the fallback."""
-        ticket = self.breaker.admit() if self.breaker is not None else 0
-        return ticket, self if ticket or self.fallback is None else self.fallback
-
-    def context_for(self, unit: bytes) -> Context:
-        """The context of a request with this unit. Without one it is the same value for all."""
-        c = self.context
-        return Context(c.route, c.rollout, c.stage, c.table, c.role, c.reason, c.probability, unit, c.instead_of)
-
-
 class CompiledRoute:
-    """One address clients use. `cut` is how much of the target is not forwarded (the preview prefix); `gate` what is let in."""
+    """One address clients use. `cut` is how much of the target is not forwarded (the preview prefix); `gate` what is let in;
+    `choice` what comes before the split, and `fields` the names of those that are recorded, both mostly absent."""
 
-    __slots__ = ("_decisions", "_index", "capture", "cut", "gate", "name", "path", "path_length", "unit_field")
+    __slots__ = ("_decisions", "_index", "capture", "choice", "cut", "fields", "gate", "name", "path", "path_length", "unit_field")
 
     def __init__(
         self, route: Route, index: Callable[[bytes], int], *, decisions: list[Decision], gate: Gate | None, cut: int = 0
     ) -> None:
         self.name = route.name
         self.capture = route.capture
+        self.choice: Choice | None = None
+        self.fields = tuple(name.encode() for name in route.capture.headers)
         self.unit_field = parse_unit(route.unit).encode()
         self.path = b"" if route.path == "/" else route.path.encode()
         self.path_length = len(self.path)
@@ -89,9 +55,9 @@ def _always_first(unit: bytes) -> int:
 
 
 class Targets:
-    """What a worker keeps across tables: one Target a backend, one more where it is shown requests, and the breakers."""
+    """What a worker keeps across tables: one Target a backend, one more where it is shown requests, the breakers, and counts."""
 
-    __slots__ = ("_answering", "_breakers", "_clock", "_dialers", "_gone", "_report", "_retired", "_shown")
+    __slots__ = ("_answering", "_breakers", "_clock", "_dialers", "_gone", "_report", "_retired", "_shown", "unread")
 
     def __init__(self, clock: Clock, report: Report = unheard, *, dialers: Dialers | None = None) -> None:
         """`report(event, text)` is told what changes about endpoints, and when a breaker opens or closes."""
@@ -100,6 +66,7 @@ class Targets:
         self._dialers = dialers or Dialers(report=report)
         self._breakers: dict[tuple[str, str], RouteBreaker] = {}
         self._gone = Retried(0, 0)
+        self.unread = Unread()
         self._retired: list[Target] = []
         self._answering: dict[str, Target] = {}
         self._shown: dict[tuple[str, str], Target] = {}
@@ -229,6 +196,7 @@ class CompiledTable:
         gates = self._gates
         decisions = [compiler.decision(it) for it in split.assignments]
         compiled = CompiledRoute(route, split.index, decisions=decisions, gate=gates.gate(route))
+        compiled.choice = compiler.choice()
         place[compiled.path] = compiled
         if route.preview:
             address = PREVIEW_PREFIX + route.name.encode()
@@ -282,7 +250,11 @@ class _Compiler:
         self.version = version
         self._targets = targets
         marked = route.capture.arm_header
-        self.legs = {arm.backend: Leg(arm, targets.answering(backends[arm.backend]), marked=marked) for arm in route.arms}
+        self.legs = {
+            arm.backend: Leg(arm, targets.answering(backends[arm.backend]), marked=marked)
+            for arm in route.arms
+            if arm.role is not Role.NOISE
+        }
         self.shown = {
             arm.backend: Leg(arm, targets.shown(route.name, backends[arm.backend], arm=arm), marked=False)
             for arm in route.arms
@@ -308,8 +280,25 @@ class _Compiler:
         return Decision(self.legs[baseline.backend], (), context=context)
 
     def preview(self) -> Decision:
-        leg = self.legs[self.route.preview]
-        return Decision(leg, (), context=self._context(leg.arm, Reason.PREVIEW, probability=0))
+        return self._chosen(self.route.preview, Reason.PREVIEW)
+
+    def choice(self) -> Choice | None:
+        """What comes before the split; None for nothing."""
+        route = self.route
+        if not route.rules and not route.admission.addressable:
+            return None
+        arms = addressed_arms(route)
+        return Choice(
+            {name: self._chosen(name.decode(), Reason.ADDRESSED) for name in arms},
+            [Matcher(rule, b"" if route.path == "/" else route.path.encode()) for rule in route.rules],
+            decisions=[self._chosen(rule.arm, Reason.RULE) for rule in route.rules],
+            unread=self._targets.unread,
+        )
+
+    def _chosen(self, arm: str, reason: Reason) -> Decision:
+        """This arm answers because somebody wants it to: nobody else sees the request."""
+        leg = self.legs[arm]
+        return Decision(leg, (), context=self._context(leg.arm, reason, probability=0))
 
     def _context(self, arm: Arm, reason: Reason, *, probability: int) -> Context:
         route = self.route

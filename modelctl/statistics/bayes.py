@@ -47,10 +47,14 @@ class Posterior:
 
 def effect_posterior(effect: float, se: float, *, prior: NormalPrior, confidence: float = 0.95) -> Posterior:
     """Normal prior times normal likelihood, weighted by precision. Degenerate when `se` is 0."""
+    if not (0 <= se < math.inf and math.isfinite(effect)):
+        raise InvalidInput(
+            f"an effect of {effect} with a standard error of {se} has no posterior; both are finite, the error is not below 0"
+        )
     if not se:
         return Posterior(state=State.DEGENERATE)
-    weight = 1 / (1 + se * (se / prior.variance))
-    mean, sd = prior.mean + weight * (effect - prior.mean), math.sqrt(weight) * se
+    weight, sd = _combined(se, math.sqrt(prior.variance))
+    mean = prior.mean + weight * (effect - prior.mean)
     half = critical(confidence) * sd
     return Posterior(
         chance_to_win=float(ndtr(mean / sd)),
@@ -58,9 +62,18 @@ def effect_posterior(effect: float, se: float, *, prior: NormalPrior, confidence
         sd=sd,
         lower=mean - half,
         upper=mean + half,
-        risk_staying=sd * _expected_gain(mean / sd),
-        risk_switching=sd * _expected_gain(-mean / sd),
+        risk_staying=_expected_gain(mean, sd),
+        risk_switching=_expected_gain(-mean, sd),
     )
+
+
+def _combined(se: float, prior_sd: float) -> tuple[float, float]:
+    """The weight of the data and the posterior's sd: by the smaller of the two over the larger, so that no square overflows."""
+    if se <= prior_sd:
+        share = 1 / (1 + (se / prior_sd) ** 2)
+        return share, se * math.sqrt(share)
+    ratio = prior_sd / se
+    return ratio * ratio / (1 + ratio * ratio), prior_sd / math.sqrt(1 + ratio * ratio)
 
 
 def chance_higher(baseline: Proportion, candidate: Proportion) -> float:
@@ -103,10 +116,11 @@ def _beta_moments(arm: Proportion) -> tuple[float, float]:
     return mean, mean * (1 - mean) / (arm.n + 3)
 
 
-def _expected_gain(z: float) -> float:
-    """E[max(X, 0)] of a normal X with mean z and sd 1: phi(z) + z Phi(z), without cancelling far below 0."""
-    density = -z * z / 2 - math.log(2 * math.pi) / 2
+def _expected_gain(mean: float, sd: float) -> float:
+    """E[max(X, 0)] of a normal X: sd phi(z) + mean Phi(z), z = mean/sd, without cancelling far below 0."""
+    z = mean / sd
+    log_density = -z * z / 2 - math.log(2 * math.pi) / 2
+    density = math.exp(log_density)
     if z > 0:
-        return z * float(ndtr(z)) + math.exp(density)
-    ratio = -z * math.exp(float(log_ndtr(z)) - density)
-    return math.exp(density) * max(1 - ratio, 0.0)
+        return mean * float(ndtr(z)) + sd * density
+    return sd * density * max(1 + z * math.exp(float(log_ndtr(z)) - log_density), 0.0) if density else 0.0

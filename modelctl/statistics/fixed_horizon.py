@@ -9,12 +9,11 @@ from modelctl.errors import InvalidInput
 from modelctl.statistics.comparison import State
 
 Interval = tuple[float, float]
-WHOLE_LINE: Interval = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """`estimate` with its standard error, and the test that it is 0.
+class FixedHorizon:
+    """`estimate` with its standard error, and the test that it is 0. Valid for one look only.
 
     `df` are the degrees of freedom of Student's t; None for the normal distribution. While `state` is not OK, `statistic` and
     `p` are None and the interval is the whole line; `se` is 0 when degenerate, else None. `reason` is a sentence, empty when OK.
@@ -64,14 +63,16 @@ def below(statistic: float, df: float | None = None) -> float:
     return float(ndtr(statistic) if df is None else stdtr(df, statistic))
 
 
-def estimated(estimate: float, se: float, *, n: int, method: str, df: float | None = None, confidence: float = 0.95) -> Estimate:
+def against_0(
+    estimate: float, se: float, *, n: int, method: str, df: float | None = None, confidence: float = 0.95
+) -> FixedHorizon:
     """An estimate with a standard error of 0 or more, tested against 0 on both sides; degenerate when the error is 0."""
     if not se:
         reason = f"no variation in {n:,} observations"
-        return Estimate(estimate=estimate, n=n, method=method, se=0.0, df=df, state=State.DEGENERATE, reason=reason)
+        return FixedHorizon(estimate=estimate, n=n, method=method, se=0.0, df=df, state=State.DEGENERATE, reason=reason)
     half = critical(confidence, df) * se
     statistic = estimate / se
-    return Estimate(
+    return FixedHorizon(
         estimate=estimate,
         n=n,
         method=method,
@@ -84,12 +85,12 @@ def estimated(estimate: float, se: float, *, n: int, method: str, df: float | No
     )
 
 
-def without_error(estimate: float | None, *, n: int, method: str, state: State, reason: str) -> Estimate:
+def without_error(estimate: float | None, *, n: int, method: str, state: State, reason: str) -> FixedHorizon:
     """What is known when there is no standard error: the estimate at most."""
-    return Estimate(estimate=estimate, n=n, method=method, state=state, reason=reason)
+    return FixedHorizon(estimate=estimate, n=n, method=method, state=state, reason=reason)
 
 
-def equivalence(effect: Estimate, *, low: float, high: float) -> Equivalence:
+def equivalence(effect: FixedHorizon, *, low: float, high: float) -> Equivalence:
     """Does the effect lie inside (low, high)? TOST, Schuirmann (1987). Raises InvalidInput unless low < high."""
     if not low < high:
         raise InvalidInput(f"the range of equivalence goes from {low} to {high}; its lower end must be below its upper one")

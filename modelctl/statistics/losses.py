@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelctl.errors import InvalidInput
-from modelctl.statistics.fixed_horizon import Estimate
+from modelctl.statistics.fixed_horizon import FixedHorizon
 from modelctl.statistics.means import paired_t
 from modelctl.statistics.moments import Moments, summary
 
@@ -22,7 +22,7 @@ class LossDifference:
 
     baseline: float | None
     candidate: float | None
-    difference: Estimate
+    difference: FixedHorizon
 
 
 def log_loss(truth: float, probability: float) -> float:

@@ -7,11 +7,11 @@ import math
 from dataclasses import dataclass
 
 from modelctl.statistics.comparison import State
-from modelctl.statistics.fixed_horizon import Estimate, below, critical, estimated, without_error
+from modelctl.statistics.fixed_horizon import FixedHorizon, against_0, below, critical, without_error
 from modelctl.statistics.moments import Moments
 
 
-def welch(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -> Estimate:
+def welch(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -> FixedHorizon:
     """Candidate mean minus baseline mean, with Welch-Satterthwaite degrees of freedom. Needs two values in each arm."""
     method, n = "welch", baseline.n + candidate.n
     gap = candidate.mean - baseline.mean if baseline.n and candidate.n else None
@@ -19,10 +19,10 @@ def welch(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) ->
         return without_error(gap, n=n, method=method, state=State.NO_DATA, reason="an arm has fewer than two values")
     a, b = _error2(baseline), _error2(candidate)
     df = _welch_df(a, b, baseline=baseline.n, candidate=candidate.n)
-    return estimated(gap, math.sqrt(a + b), n=n, method=method, df=df, confidence=confidence)
+    return against_0(gap, math.sqrt(a + b), n=n, method=method, df=df, confidence=confidence)
 
 
-def uplift(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -> Estimate:
+def uplift(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -> FixedHorizon:
     """(candidate mean - baseline mean)/baseline mean by the delta method, degrees of freedom as in `welch`.
 
     The variance is v_b/m_a^2 + v_a m_b^2/m_a^4, v the variance of a mean. Degenerate when the baseline's mean is 0; wrong
@@ -42,16 +42,16 @@ def uplift(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) -
     a, b = _error2(baseline), _error2(candidate)
     df = _welch_df(a, b, baseline=baseline.n, candidate=candidate.n)
     se = math.hypot(math.sqrt(b), math.sqrt(a) * ratio) / abs(m_a)
-    return estimated((m_b - m_a) / m_a, se, n=n, method=method, df=df, confidence=confidence)
+    return against_0((m_b - m_a) / m_a, se, n=n, method=method, df=df, confidence=confidence)
 
 
-def paired_t(differences: Moments, *, confidence: float = 0.95) -> Estimate:
+def paired_t(differences: Moments, *, confidence: float = 0.95) -> FixedHorizon:
     """The mean of candidate minus baseline over pairs. Needs two pairs."""
     if differences.n < 2:
         estimate = differences.mean if differences.n else None
         return without_error(estimate, n=differences.n, method="paired-t", state=State.NO_DATA, reason="fewer than two pairs")
     se = math.sqrt(_error2(differences))
-    return estimated(differences.mean, se, n=differences.n, method="paired-t", df=differences.n - 1, confidence=confidence)
+    return against_0(differences.mean, se, n=differences.n, method="paired-t", df=differences.n - 1, confidence=confidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +83,10 @@ def fieller(baseline: Moments, candidate: Moments, *, confidence: float = 0.95) 
         return Ratio(ratio=ratio, state=State.DEGENERATE)
     # In units of the baseline's mean: the roots of (1 - g) r^2 - 2 ratio r + ratio^2 - h.
     g, h = z2 * (v_a / m_a) / m_a, z2 * (v_b / m_a) / m_a
-    if g >= 1:
+    spread = h * (1 - g) + ratio * ratio * g
+    if g >= 1 or not math.isfinite(spread):
         return Ratio(ratio=ratio)
-    far = ratio + math.copysign(math.sqrt(h * (1 - g) + ratio * ratio * g), ratio)
+    far = ratio + math.copysign(math.sqrt(spread), ratio)
     ends = (far / (1 - g), (ratio * ratio - h) / far if far else 0.0)
     return Ratio(ratio=ratio, lower=min(ends), upper=max(ends), bounded=True)
 
@@ -129,5 +130,5 @@ def _welch_df(a: float, b: float, *, baseline: int, candidate: int) -> float | N
     """From the variances of both means. Relative to their sum, so that no scale of the data underflows."""
     if not a + b:
         return None
-    share = a / (a + b)
-    return 1 / (share**2 / (baseline - 1) + (1 - share) ** 2 / (candidate - 1))
+    share_a, share_b = a / (a + b), b / (a + b)
+    return 1 / (share_a**2 / (baseline - 1) + share_b**2 / (candidate - 1))

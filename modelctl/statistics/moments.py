@@ -36,7 +36,8 @@ class Moments:
     @property
     def constant(self) -> bool:
         """Whether two or more values show no spread beyond the rounding of their own mean. Scale-free: no absolute floor."""
-        return self.n > 1 and self.m2 <= self.n * (4 * _EPSILON * self.mean) ** 2
+        rounding = 4 * _EPSILON * self.mean
+        return self.n > 1 and self.m2 <= self.n * (rounding * rounding)
 
 
 def from_shifted_sums(n: int, s1: float, *, s2: float, pivot: float) -> Moments:

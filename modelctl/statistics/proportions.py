@@ -12,7 +12,7 @@ from scipy.stats import fisher_exact
 
 from modelctl.statistics.comparison import State
 from modelctl.statistics.difference import Proportion
-from modelctl.statistics.fixed_horizon import Estimate, Interval, below, critical, estimated, without_error
+from modelctl.statistics.fixed_horizon import FixedHorizon, Interval, against_0, below, critical, without_error
 
 UNKNOWN_SHARE: Interval = (0.0, 1.0)
 UNKNOWN_DIFFERENCE: Interval = (-1.0, 1.0)
@@ -39,12 +39,12 @@ def clopper_pearson(arm: Proportion, *, confidence: float = 0.95) -> Interval:
     return lower, float(betainccinv(k + 1, rest, tail)) if rest else 1.0
 
 
-def wald(baseline: Proportion, candidate: Proportion, *, confidence: float = 0.95) -> Estimate:
+def wald(baseline: Proportion, candidate: Proportion, *, confidence: float = 0.95) -> FixedHorizon:
     """p_b - p_a with the unpooled standard error. Degenerate when neither arm varies: use `newcombe` there."""
     method, n = "wald", baseline.n + candidate.n
     if not (baseline.n and candidate.n):
         return without_error(None, n=n, method=method, state=State.NO_DATA, reason="an arm has no units yet")
-    return estimated(_gap(baseline, candidate), _wald_error(baseline, candidate), n=n, method=method, confidence=confidence)
+    return against_0(_gap(baseline, candidate), _wald_error(baseline, candidate), n=n, method=method, confidence=confidence)
 
 
 @dataclass(frozen=True, slots=True)

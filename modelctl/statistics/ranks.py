@@ -16,8 +16,8 @@ from modelctl.errors import InvalidInput
 from modelctl.statistics.arrays import Floats
 from modelctl.statistics.comparison import State
 
-MAX_PAIRS = 25_000_000
-"""Pairs of values of both arms that a Hodges-Lehmann estimate may look at: 200 MB."""
+MAX_PAIRS = 10_000_000
+"""Pairs of values of both arms that a Hodges-Lehmann estimate may look at: 80 MB."""
 
 
 class ZeroRule(StrEnum):

@@ -8,8 +8,10 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
+from zlib import crc32
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, exc, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -83,13 +85,47 @@ def upsert_adding(connection: Connection, table: Table, *, rows: Sequence[Row]) 
 
     Rows are written in the order of their keys, so that two writers cannot wait for each other.
     """
+    if rows:
+        connection.execute(_adding(connection, table), _in_order(table, rows))
+
+
+def insert_new(connection: Connection, table: Table, *, rows: Sequence[Row]) -> list[tuple[object, ...]]:
+    """Adds the rows whose keys are not taken yet; returns the keys of those it added.
+
+    A row that another transaction is adding at this moment is waited for. Rows go in the given order: let it be that of the keys.
+    """
     if not rows:
-        return
+        return []
+    statement = _insert(connection, table).on_conflict_do_nothing().returning(*table.primary_key)
+    return [tuple(row) for row in connection.execute(statement, rows)]
+
+
+def upsert_totals(connection: Connection, table: Table, *, rows: Sequence[Row]) -> list[Mapping[str, Any]]:
+    """Like `upsert_adding`; returns the rows as they are now."""
+    if not rows:
+        return []
+    statement = _adding(connection, table).returning(*table.columns)
+    return [row._mapping for row in connection.execute(statement, _in_order(table, rows))]
+
+
+def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
+    """Waits until no other transaction holds the lock `name` (a `shared` one only for one that does not share it), then holds it to
+    the end of this one. In SQLite, where writers are alone anyway, there is nothing to do."""
+    if connection.dialect.name == "postgresql":
+        function = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+        connection.execute(select(function(crc32(name.encode()))))
+
+
+def _adding(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
     keys = [column.name for column in table.primary_key]
     statement = _insert(connection, table)
     sums = {c.name: c + statement.excluded[c.name] for c in table.columns if c.name not in keys}
-    ordered = sorted(rows, key=lambda row: tuple(str(row[key]) for key in keys))
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=sums), ordered)
+    return statement.on_conflict_do_update(index_elements=keys, set_=sums)
+
+
+def _in_order(table: Table, rows: Sequence[Row]) -> list[Row]:
+    keys = [column.name for column in table.primary_key]
+    return sorted(rows, key=lambda row: tuple(str(row[key]) for key in keys))
 
 
 def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -235,20 +236,26 @@ pair = Table(
     Column("difference", Double),
     _count("instances"),
     _count("instances_agreeing"),
+    Column("baseline_probability", Double),
+    Column("candidate_probability", Double),
+    Column("duplicate", SmallInteger, nullable=False, server_default="0"),
     *_side("baseline"),
     *_side("candidate"),
     *_body("request"),
+    Index("ix_pair_request_id", "request_id"),
     Index("ix_pair_rollout_agree", "rollout", "agree"),
     Index("ix_pair_rollout_difference", "rollout", "difference"),
 )
 """Baseline's and candidate's answer to the same request, whole: no join is needed to show it. `agree` and `difference` (candidate
-minus baseline, the mean over the instances) are NULL when an answer holds no prediction (or, for `difference`, no number)."""
+minus baseline, the mean over the instances) are NULL when an answer holds no prediction (or, for `difference`, no number). The
+probabilities are those of the labels. A `duplicate` is in no sum over pairs: the candidate had been compared on the question."""
 
 feedback = Table(
     "feedback",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("request_id", Text, nullable=False, unique=True),
+    Column("request_id", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default="truth"),
     Column("value_label", Text),
     Column("value_number", Double),
     _text("source"),
@@ -257,11 +264,15 @@ feedback = Table(
     Column("joined", SmallInteger, nullable=False, server_default="0"),
     Column("joined_label", Text),
     Column("joined_number", Double),
-    Index("ix_feedback_joined", "joined", "at"),
+    _count("tries"),
+    _count("join_at"),
+    UniqueConstraint("request_id", "kind"),
+    Index("ix_feedback_joined", "joined", "join_at"),
     sqlite_autoincrement=True,
 )
-"""What turned out to be true for a request: one label or number per request. `prediction_id` is NULL until the row is known.
-`joined` is 1 when its value is in the rollups, and then `joined_label` and `joined_number` are the value that is in them."""
+"""What turned out for a request: at most one truth (a label or number) and one reward (a number), by `kind`. `prediction_id` is NULL
+until the row is known. `joined` is 1 when its value is in the rollups; `joined_label` and `joined_number` are the value that is in
+them, for every prediction and pair of the request that is recorded. While it is 0, the recorder looks again at `join_at`."""
 
 first_event = Table(
     "first_event",

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tests.architecture.sources import Source, imports, modules
 
-NOUNS = frozenset({"endpoint", "policy", "settings", "traffic", "metric", "gate", "conduct", "freeze", "rollout", "evidence"})
+NOUNS = frozenset(
+    {"endpoint", "policy", "settings", "traffic", "rule", "metric", "gate", "conduct", "freeze", "rollout", "evidence"}
+)
 _ALL_NOUNS = frozenset({"errors", "nouns"})
 
 # A part's own modules are always allowed. `version` is modelctl/__init__.py, `nouns` are the files named above.

@@ -12,8 +12,9 @@ import msgspec
 from sqlalchemy import insert, select
 
 from modelctl.evidence import LOCK_FILE, SENT, Answer, Compared, Context, Request, Served, Tally, frame, segment_name
+from modelctl.recorder.readings import Judged, Reading, judge, understand
 from modelctl.recorder.recorder import Recorder
-from modelctl.recorder.rows import ComparedReading, Judged, Reading, ServedReading, compare, judge
+from modelctl.recorder.terms import Terms
 from modelctl.store import tables
 from modelctl.store.engine import connect, reading, writing
 from modelctl.traffic import Arm, Backend, Role
@@ -23,6 +24,7 @@ ARMS = (
     Arm(backend="old", role=Role.BASELINE, answers=9_000),
     Arm(backend="new", role=Role.CANDIDATE, answers=1_000, shown=10_000),
 )
+TERMS = Terms(arms=ARMS)
 
 
 def register(url: str) -> int:
@@ -191,16 +193,9 @@ def sums(url: str, metric: str) -> dict[tuple[str, str], tuple[int, int, float, 
     return totals
 
 
-def readings(records: Iterable[Served | Compared]) -> list[Reading]:
-    """What `records` say, to backends of kind json and a stage with ARMS."""
-    return [_reading(record) for record in records]
-
-
-def _reading(record: Served | Compared) -> Reading:
-    if isinstance(record, Served):
-        return ServedReading(record, _judged(record.answer), ARMS)
-    baseline, candidate = _judged(record.served.answer), _judged(record.shadow)
-    return ComparedReading(record, baseline, candidate, compare(baseline, candidate))
+def readings(records: Iterable[Served | Compared], terms: Terms = TERMS) -> list[Reading]:
+    """What `records` say, to backends of kind json, under `terms`."""
+    return [understand(record, _judged, terms=terms) for record in records]
 
 
 def _judged(given: Answer) -> Judged:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.evidence import INFLIGHT, SENT, Answer, Compared, Served
+from modelctl.recorder.readings import Reading
 from modelctl.recorder.rollups import DISTINCT_KEYS, OTHER, Fold, bucket, first_numbers
-from modelctl.recorder.rows import Reading
 from tests.recorder.stream import START, answer, readings, served, shown_to_new
 
 Sums = dict[tuple[object, ...], tuple[float, ...]]

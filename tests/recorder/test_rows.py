@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from modelctl.evidence import SENT, Compared
 from modelctl.kinds import Outcome, Value
-from modelctl.recorder.rows import Agreement, Judged, compare, judge, pair_row, prediction_row, storable, text_from
+from modelctl.recorder.readings import Agreement, Judged, compare, judge
+from modelctl.recorder.rows import pair_row, prediction_row
+from modelctl.recorder.texts import storable, text_from
 from modelctl.store.tables import pair, prediction
 from modelctl.traffic import Backend
 from tests.recorder.stream import answer, readings, served, shown_to_new

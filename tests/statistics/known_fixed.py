@@ -13,7 +13,6 @@ from modelctl.statistics import (
     multiplicity,
     noise,
     proportions,
-    quantile_error,
     ranks,
     rates,
     score_interval,
@@ -75,7 +74,7 @@ def two_sums(given: Answers) -> tuple[Moments, Moments]:
     return a, b
 
 
-def effect(found: fixed_horizon.Estimate) -> Answers:
+def effect(found: fixed_horizon.FixedHorizon) -> Answers:
     return {"expected": found.estimate, "ci": (found.lower, found.upper), "p": found.p, "se": found.se}
 
 
@@ -130,7 +129,7 @@ def equivalence_of_means(given: Answers) -> Answers:
     return two_one_sided(means.welch(*two_samples(given)), given)
 
 
-def two_one_sided(found: fixed_horizon.Estimate, given: Answers) -> Answers:
+def two_one_sided(found: fixed_horizon.FixedHorizon, given: Answers) -> Answers:
     tests = fixed_horizon.equivalence(found, low=given["low"], high=given["high"])
     return {
         "p_equiv": tests.p,
@@ -160,13 +159,6 @@ def relative_margin(given: Answers) -> Answers:
         "z": margin.z,
         "p_one_sided_theta_less_0": margin.p_below,
     }
-
-
-@answers("q-dlt-1")
-def error_of_a_quantile(given: Answers) -> Answers:
-    interval = (given["quantile_lower"], given["quantile_upper"])
-    found = quantile_error.quantile_error(given["n"], interval, n_star=given["n_star"])
-    return {"variance": found.variance, "se": found.se}
 
 
 @answers("mult-e-")

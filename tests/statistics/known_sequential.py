@@ -102,7 +102,14 @@ def plan_of_a_mean(given: Answers) -> Answers:
     }
 
 
-@answers("q-dlt-4")
+@answers("q-dlt-")
+def error_of_a_quantile(given: Answers) -> Answers:
+    if "n_clusters" in given:
+        return clustered_quantile(given)
+    found = quantile.independent(quantile_interval(given))
+    return {"variance": found.variance, "se": found.se}
+
+
 def clustered_quantile(given: Answers) -> Answers:
     below = cluster.Clusters(
         units=given["n_clusters"],

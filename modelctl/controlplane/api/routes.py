@@ -9,6 +9,7 @@ from modelctl.controlplane.fleet import Convergence
 from modelctl.controlplane.operations.changing import change_route
 from modelctl.controlplane.operations.inspecting import read_catalog
 from modelctl.controlplane.operations.moving import Move, move_rollout
+from modelctl.controlplane.operations.outlook import Plan, PlanBody, plan_rollout
 from modelctl.controlplane.operations.routes import NewRoute, add_route, put_baseline_back, remove_route
 from modelctl.errors import Conflict
 from modelctl.metric import Dimension, Field
@@ -99,6 +100,11 @@ async def roll_back_route(call: Call) -> PutBackDone:
     return PutBackDone(route=_view(entry, Catalog()), rollout=moved.subject, convergence=await call.conclude(moved))
 
 
+async def plan_route(call: Call) -> Plan:
+    """Changes nothing; it is a POST because what is planned is an object."""
+    return await call.run(plan_rollout, call.name(), wanted=call.body, at=call.at)
+
+
 def _view(entry: RouteEntry, catalog: Catalog, *, convergence: Convergence | UnsetType = UNSET) -> RouteView:
     rollout = catalog.open_rollout(entry.name)
     return RouteView(**msgspec.structs.asdict(entry), rollout=rollout.id if rollout else None, convergence=convergence)
@@ -122,6 +128,14 @@ ENDPOINTS = (
         summary="Roll the open rollout back, or put a previous baseline back",
         body=PutBack,
         answer=PutBackDone,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/routes/{name:name}:plan",
+        handle=plan_route,
+        summary="How long until the open rollout, or the one described, can decide; changes nothing",
+        body=PlanBody,
+        answer=Plan,
     ),
     Endpoint(method="GET", path="/v1/routes/{name:name}", handle=show_route, summary="Show a route", answer=RouteView),
     Endpoint(

@@ -7,9 +7,13 @@ from sqlalchemy import Connection, Engine
 
 from modelctl.controlplane.operations.backends import users_of
 from modelctl.controlplane.operations.change import Author, Change, publish, store_stages
+from modelctl.controlplane.operations.outlook import settings_of
 from modelctl.controlplane.operations.routes import refuse_open_rollout
+from modelctl.controlplane.operations.terms import AskedGates, ConductChanges, Terms, check_terms, read_terms
+from modelctl.controlplane.reach import require_reachable
 from modelctl.controlplane.strategies import Recipe, plan, recipe_for
 from modelctl.errors import Ambiguous, InvalidInput
+from modelctl.gate import gate_text
 from modelctl.rollout import Rollout, Step, Verb, apply, exposes, replan
 from modelctl.store import catalog as store
 from modelctl.store.catalog import Catalog, Event, RouteEntry
@@ -17,12 +21,17 @@ from modelctl.store.engine import writing
 
 
 class NewRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rollout as it is asked for. `route` None and no candidates mean: the only ones possible."""
+    """A rollout as it is asked for. `route` None and no candidates mean: the only ones possible.
+
+    `gates` are gates or their text; `conduct` names what is not the default. None: as in the rollout whose shares change.
+    """
 
     strategy: str
     route: str | None = None
     candidates: tuple[str, ...] = ()
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    gates: AskedGates | None = None
+    conduct: ConductChanges | None = None
     reason: str = ""
     actor: str = ""
 
@@ -36,6 +45,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     route: RouteEntry
     candidates: tuple[str, ...]
     steps: tuple[Step, ...]
+    terms: Terms
     changes: Rollout | None = None
     ends: Rollout | None = None
     inferred: tuple[str, ...] = ()
@@ -51,14 +61,16 @@ def start_rollout(engine: Engine, wanted: NewRollout, *, author: Author, salt: s
     with writing(engine) as connection:
         before = store.load(connection)
         decided = decide_start(before, wanted, recipe=recipe)
+        asked = _asked(wanted, decided, author=author, salt=salt)
+        check_terms(asked)
+        for setting in settings_of(connection, asked, at=author.at) if asked.gates else ():
+            require_reachable(setting)
         if decided.changes is not None:
-            rollout = store_stages(
-                connection, decided.changes, moved=replan(decided.changes, decided.steps, at=author.at // 1000), at=author.at
-            )
+            rollout = store_stages(connection, decided.changes, moved=asked, at=author.at)
         else:
             if decided.ends is not None:
                 _make_way(connection, decided.ends, wanted=wanted, author=author)
-            rollout = _store(connection, _rollout(wanted, decided, author=author, salt=salt), at=author.at)
+            rollout = _store(connection, asked, at=author.at)
         others = tuple(other for other in before.rollouts if other.route != rollout.route)
         after = msgspec.structs.replace(before, rollouts=(*others, rollout))
         event = _event(rollout, wanted, author=author, action="start" if decided.changes is None else "change")
@@ -85,7 +97,8 @@ def decide_start(catalog: Catalog, wanted: NewRollout, *, recipe: Recipe) -> Dec
     else:
         refuse_open_rollout(catalog, route.name)
     inferred = (*route_words, *candidate_words, *words)
-    return Decided(route=route, candidates=candidates, steps=steps, changes=changes, ends=ends, inferred=inferred)
+    terms = read_terms(wanted.gates, wanted.conduct, standing=changes)
+    return Decided(route=route, candidates=candidates, steps=steps, terms=terms, changes=changes, ends=ends, inferred=inferred)
 
 
 def _make_way(connection: Connection, standing: Rollout, *, wanted: NewRollout, author: Author) -> None:
@@ -143,7 +156,11 @@ def _listed(commands: list[str]) -> str:
     return "\n".join(f"  {command}" for command in commands)
 
 
-def _rollout(wanted: NewRollout, decided: Decided, *, author: Author, salt: str) -> Rollout:
+def _asked(wanted: NewRollout, decided: Decided, *, author: Author, salt: str) -> Rollout:
+    """The rollout as it will be: a new one, or the open one on its new ladder."""
+    if decided.changes is not None:
+        replanned = replan(decided.changes, decided.steps, at=author.at // 1000)
+        return msgspec.structs.replace(replanned, gates=decided.terms.gates, conduct=decided.terms.conduct)
     return Rollout(
         id=0,
         route=decided.route.name,
@@ -157,6 +174,8 @@ def _rollout(wanted: NewRollout, decided: Decided, *, author: Author, salt: str)
         unit=decided.route.unit,
         fields=decided.route.fields,
         dimensions=decided.route.dimensions,
+        gates=decided.terms.gates,
+        conduct=decided.terms.conduct,
         actor=author.actor,
         reason=author.reason,
     )
@@ -183,6 +202,8 @@ def _event(rollout: Rollout, wanted: NewRollout, *, author: Author, action: str)
             "baseline": rollout.baseline,
             "candidates": list(rollout.candidates),
             "parameters": wanted.parameters,
+            "gates": [gate_text(gate) for gate in rollout.gates],
+            "mode": rollout.conduct.mode.value,
             "step": rollout.current.title,
             "stage": rollout.stage,
         },

@@ -15,12 +15,31 @@ def upgrade() -> None:
     op.add_column("route", sa.Column("fields", sa.Text, nullable=False, server_default="[]"))
     op.add_column("route", sa.Column("dimensions", sa.Text, nullable=False, server_default="[]"))
     op.add_column("prediction", sa.Column("headers", sa.Text, nullable=False, server_default="{}"))
-    op.add_column("feedback", sa.Column("joined", sa.SmallInteger, nullable=False, server_default="0"))
-    op.add_column("feedback", sa.Column("joined_label", sa.Text))
-    op.add_column("feedback", sa.Column("joined_number", sa.Double))
-    op.create_index("ix_feedback_joined", "feedback", ["joined", "at"])
+    _joined_feedback()
+    _pairs_that_can_be_joined()
     _evidence_of_units()
     _decisions()
+
+
+def _joined_feedback() -> None:
+    """One truth and one reward for a request, where there was one value; what is in the sums of it, and when to look again."""
+    with op.batch_alter_table("feedback", table_kwargs={"sqlite_autoincrement": True}) as feedback:
+        feedback.add_column(sa.Column("kind", sa.Text, nullable=False, server_default="truth"))
+        feedback.add_column(sa.Column("joined", sa.SmallInteger, nullable=False, server_default="0"))
+        feedback.add_column(sa.Column("joined_label", sa.Text))
+        feedback.add_column(sa.Column("joined_number", sa.Double))
+        feedback.add_column(sa.Column("tries", sa.BigInteger, nullable=False, server_default="0"))
+        feedback.add_column(sa.Column("join_at", sa.BigInteger, nullable=False, server_default="0"))
+        feedback.drop_constraint("uq_feedback_request_id", type_="unique")
+        feedback.create_unique_constraint("uq_feedback_request_id_kind", ["request_id", "kind"])
+    op.create_index("ix_feedback_joined", "feedback", ["joined", "join_at"])
+
+
+def _pairs_that_can_be_joined() -> None:
+    op.add_column("pair", sa.Column("baseline_probability", sa.Double))
+    op.add_column("pair", sa.Column("candidate_probability", sa.Double))
+    op.add_column("pair", sa.Column("duplicate", sa.SmallInteger, nullable=False, server_default="0"))
+    op.create_index("ix_pair_request_id", "pair", ["request_id"])
 
 
 def _evidence_of_units() -> None:
