@@ -16,7 +16,7 @@ from modelctl.evidence import CLEAN, CUT
 from modelctl.rollout import Rollout
 from modelctl.store.catalog import Event, read_event, read_rollout
 from modelctl.store.tables import event, feedback, pair, prediction, rollout, spool
-from modelctl.traffic import Reason
+from modelctl.traffic import CHOSEN, Reason
 
 T = TypeVar("T")
 MAX_PAGE = 1000
@@ -197,11 +197,13 @@ def scores(connection: Connection, of: int) -> tuple[Score, ...]:
     """Every arm of rollout `of` against the feedback for the same requests, whichever of the two came first."""
     answered = prediction.c
     served = _score_query(answered.arm, label=answered.label, number=answered.number)
-    # A fallback was answered by the baseline because the candidate was not asked: it is no sample of the baseline's requests.
-    mine = and_(answered.rollout == of, answered.reason != Reason.FALLBACK.value)
+    # What a client or a rule chose, and what the baseline answered because the candidate was not asked, is no sample of an arm's.
+    mine = and_(answered.rollout == of, answered.reason.not_in(sorted(CHOSEN | {Reason.FALLBACK})))
     served = served.join(feedback, feedback.c.request_id == answered.request_id).where(mine)
     shown = _score_query(pair.c.candidate, label=pair.c.candidate_label, number=pair.c.candidate_number)
-    shown = shown.join(feedback, feedback.c.request_id == pair.c.request_id).where(pair.c.rollout == of)
+    shown = shown.join(feedback, feedback.c.request_id == pair.c.request_id).where(
+        pair.c.rollout == of, pair.c.candidate != pair.c.baseline
+    )
     return (
         *_scores(connection, served.group_by(answered.arm).order_by(answered.arm), shown=False),
         *_scores(connection, shown.group_by(pair.c.candidate).order_by(pair.c.candidate), shown=True),
