@@ -208,7 +208,7 @@ class Exchange:
         """More of the request came with a later read: the backend's time to answer begins anew."""
         if self.decide_by:
             choose(self)
-            if self.done:
+            if self.done or self.decide_by:
                 return
         if self.upload and self.upstream is not None:
             self.upstream.extend()
