@@ -34,6 +34,7 @@ from modelctl.statistics.sample_ratio import SampleRatio
 from modelctl.store.catalog import Event
 from modelctl.store.reading import Body, Pair, Side
 from modelctl.store.summing import Sum
+from modelctl.traffic import Role
 
 VERSION = 1
 PREVIEW = 400
@@ -234,8 +235,8 @@ def _stage(evidence: Evidence, stage: Stage, *, arms: Sequence[str]) -> StageLin
         id=stage.id,
         opened_at=stage.opened_at,
         closed_at=stage.closed_at,
-        answers={arm.backend: arm.answers for arm in stage.arms},
-        shown={arm.backend: arm.shown for arm in stage.arms},
+        answers={arm.backend: arm.answers for arm in stage.arms if arm.role is not Role.NOISE},
+        shown={arm.backend: arm.shown for arm in stage.arms if arm.role is not Role.NOISE},
         requests={arm: evidence.sums.n(arm, "requests", stage=stage.id) for arm in arms},
     )
 
