@@ -26,6 +26,12 @@ class Look:
 def look_at(connection: Connection, rollout: Rollout, *, at: int) -> Look:
     """The look at Unix microsecond `at`."""
     evidence, judgement = judgement_of(connection, rollout, at=at // 1000)
+    return look_from(connection, evidence, judgement=judgement, at=at)
+
+
+def look_from(connection: Connection, evidence: Evidence, *, judgement: Judgement, at: int) -> Look:
+    """The look with evidence that is judged already."""
+    rollout = evidence.rollout
     standing = Standing(
         rollout=rollout,
         word=judgement.word,

@@ -8,12 +8,16 @@ from sqlalchemy import Connection, Engine
 from modelctl.controlplane.fleet import WorkerStatus
 from modelctl.controlplane.funnel import Funnel
 from modelctl.controlplane.inquiry import evidence_of
+from modelctl.controlplane.next_moves import NextMove, WatchStatus, last_zero, next_of, watch_of
 from modelctl.controlplane.report import summarise
+from modelctl.controlplane.standing import look_from
 from modelctl.controlplane.sums import Sums
+from modelctl.controlplane.zero import ZeroTraffic
 from modelctl.rollout import Rollout, legal_verbs, settled
 from modelctl.store import catalog as store
-from modelctl.store import reading, summing
+from modelctl.store import decisions, reading, summing
 from modelctl.store.catalog import Catalog, RouteEntry
+from modelctl.store.decisions import Decision
 from modelctl.store.engine import reading as transaction
 from modelctl.store.reading import Spool
 from modelctl.traffic import ALL, Arm
@@ -47,7 +51,10 @@ class VerdictLine(msgspec.Struct, frozen=True):
 
 
 class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The open rollout of a route. `step` counts from 0; `verbs` are possible now."""
+    """The open rollout of a route. `step` counts from 0; `verbs` are possible now; `next` is what automation does.
+
+    `decisions` are the first crossings, with times in Unix microseconds.
+    """
 
     id: int
     strategy: str
@@ -59,10 +66,15 @@ class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True):
     preview: str
     verbs: tuple[str, ...]
     revision: int
+    next: NextMove | None = None
+    decisions: tuple[Decision, ...] = ()
 
 
 class RouteStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One route. Without an open rollout it has no funnel and no verdict."""
+    """One route. Without an open rollout it has no funnel and no verdict; `watch` is the promotion that may still be taken back.
+
+    `last_rollback` is the course of the last rollback of automation's own, where its last rollout ended so.
+    """
 
     name: str
     path: str
@@ -72,6 +84,8 @@ class RouteStatus(msgspec.Struct, frozen=True, kw_only=True):
     arms: tuple[ArmStatus, ...]
     funnel: tuple[Funnel, ...] = ()
     verdict: VerdictLine | None = None
+    watch: WatchStatus | None = None
+    last_rollback: ZeroTraffic | None = None
 
 
 class EvidenceStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,14 +129,20 @@ def _route(connection: Connection, catalog: Catalog, *, route: RouteEntry, at: i
     recent = Sums(summing.sums(connection, route.name, rollout=key, since=since, metrics=_SERVED))
     if rollout is None:
         arms = settled(route.baseline)
-        return _lines(route, None, arms=tuple(_arm(arm, arms, recent=recent, stage=recent) for arm in arms))
+        lines = _lines(route, None, arms=tuple(_arm(arm, arms, recent=recent, stage=recent) for arm in arms))
+        watch, zero = watch_of(connection, route.name, at=at), last_zero(connection, route.name)
+        return msgspec.structs.replace(lines, watch=watch, last_rollback=zero)
     evidence, rows = evidence_of(connection, rollout)
     staged = Sums(row for row in rows if row.stage == rollout.stage)
     arms = rollout.current.arms
     short = summarise(evidence, at=at // 1000)
     lines = _lines(route, rollout, arms=tuple(_arm(arm, arms, recent=recent, stage=staged) for arm in arms))
     verdict = VerdictLine(short.verdict.word, short.verdict.sentence)
-    return msgspec.structs.replace(lines, funnel=short.funnels, verdict=verdict)
+    look = look_from(connection, evidence, judgement=short.verdict, at=at)
+    opened = msgspec.structs.replace(
+        _rollout(rollout), next=next_of(look.standing), decisions=decisions.latched(connection, rollout.id)
+    )
+    return msgspec.structs.replace(lines, rollout=opened, funnel=short.funnels, verdict=verdict)
 
 
 def _lines(route: RouteEntry, rollout: Rollout | None, *, arms: tuple[ArmStatus, ...]) -> RouteStatus:

@@ -30,7 +30,7 @@ def latched(connection: Connection, rollout: int) -> tuple[Decision, ...]:
 
 
 def latch(connection: Connection, decision: Decision, *, bundle: bytes) -> Decision:
-    """Writes the decision down. Raises sqlalchemy's IntegrityError when there is one of its kind already: it never changes."""
+    """Writes the decision down. A second one of its kind fails the transaction with Conflict: the first never changes."""
     values = msgspec.structs.asdict(decision) | {"bundle": bundle.decode()}
     del values["id"]
     key = connection.execute(insert(table).values(values)).inserted_primary_key

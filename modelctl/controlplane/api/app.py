@@ -96,8 +96,8 @@ def random_salt() -> str:
 def create_app(
     engine: Engine, settings: Settings, *, fleet: Fleet | None = None, chance: Callable[[], str] = random_salt
 ) -> Starlette:
-    """The API over `engine`, and the controller beside it. Its fleet is `app.state.plane.fleet`; while it starts it loads the newest
-    table from the store."""
+    """The API over `engine`, with the controller beside it. Its fleet is `app.state.plane.fleet`; while it starts it loads the
+    newest table from the store."""
     fleet = fleet or Fleet(unix_microseconds)
     reach = reach_of(settings.backend_networks)
     plane = Plane(engine=engine, fleet=fleet, clock=unix_microseconds, chance=chance, reach=reach)
