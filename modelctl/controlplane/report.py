@@ -12,7 +12,7 @@ import msgspec
 from modelctl.controlplane.comparing import compare
 from modelctl.controlplane.comparison import Evidence, Row
 from modelctl.controlplane.funnel import Funnel, funnels_of
-from modelctl.controlplane.judging import Judgement, judge, judge_compared
+from modelctl.controlplane.judging import Judgement, judge_compared
 from modelctl.controlplane.shapes import (
     Accuracy,
     Confusion,
@@ -151,12 +151,14 @@ class Short(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: Judgement
     funnels: tuple[Funnel, ...]
+    rows: tuple[Row, ...]
 
 
 def summarise(evidence: Evidence, *, at: int) -> Short:
-    """The verdict at Unix millisecond `at` and the funnels alone."""
-    funnels = funnels_of(evidence)
-    return Short(verdict=judge(evidence, at=at, funnels=funnels), funnels=funnels)
+    """The verdict at Unix millisecond `at`, with the funnels and comparisons it comes from."""
+    compared, funnels = compare(evidence), funnels_of(evidence)
+    verdict = judge_compared(evidence, compared, at=at, funnels=funnels)
+    return Short(verdict=verdict, funnels=funnels, rows=tuple(one.row for one in compared))
 
 
 def write_report(found: Findings, *, at: int) -> Report:
