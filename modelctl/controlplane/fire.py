@@ -8,8 +8,8 @@ only roll back. What it must prove depends on what was declared about errors:
     an absolute margin   more than twice as often, and its proven rate is above the baseline's observed one by more than the margin
     a limit              more than twice as often, and its proven rate is above the limit
 
-That the observed difference alone is above the margin would not do: with a margin of half a point, a candidate at 0.6 % against 0.1 %
-is twice as bad for sure and no worse than tolerated, and four of five such canaries would be rolled back.
+That the observed difference alone is above the margin would not do: with a margin of half a point, a candidate at 0.6 % against
+0.1 % is twice as bad for sure and no worse than tolerated, and four of five such canaries would be rolled back.
 """
 
 from dataclasses import replace
