@@ -16,15 +16,20 @@ from modelctl.cli import (
     demo,
     doctor,
     feedback,
+    freezes,
     plan,
     processes,
     records,
     report,
+    route_dimensions,
     route_keys,
+    route_metrics,
     routes,
+    rules,
     start,
     status,
     verbs,
+    verify,
 )
 from modelctl.cli.command import local
 from modelctl.cli.exits import EXPECTED, Exit, rule_for
@@ -62,9 +67,13 @@ for _part in (processes, demo, doctor):
     app.add_typer(_part.commands)
 app.add_typer(backends.commands, name="backend")
 routes.commands.add_typer(route_keys.commands, name="key")
+routes.commands.add_typer(route_metrics.commands, name="metric")
+routes.commands.add_typer(route_dimensions.commands, name="dimension")
 app.add_typer(routes.commands, name="route")
-for _part in (plan, start, status, report, verbs, records):
+for _part in (plan, start, status, report, verbs, verify, records):
     app.add_typer(_part.commands)
+app.add_typer(rules.commands, name="rule")
+app.add_typer(freezes.commands, name="freeze")
 app.add_typer(feedback.commands, name="feedback")
 app.add_typer(database.commands, name="db")
 

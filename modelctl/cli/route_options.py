@@ -30,6 +30,7 @@ class RouteOptions:
     )
     request_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="How much of a request body is kept.")] = None
     answer_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="How much of an answer body is kept.")] = None
+    keep_header: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Request header that is kept; repeatable.")] = None
     shadow_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="Largest body that is shown to candidates.")] = None
 
     def fields(self) -> dict[str, Any]:
@@ -42,6 +43,8 @@ class RouteOptions:
     def _capture(self) -> dict[str, Any]:
         sizes = {"request_bytes": self.request_bytes, "answer_bytes": self.answer_bytes, "shadow_bytes": self.shadow_bytes}
         found: dict[str, Any] = {name: size(text) for name, text in sizes.items() if text is not None}
+        if self.keep_header:
+            found["headers"] = [name.lower() for name in self.keep_header]
         return found if self.arm_header is None else found | {"arm_header": self.arm_header}
 
     def _admission(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from modelctl.cli.convergence import Convergence
 from modelctl.cli.quantities import basis_points, shares
 from modelctl.cli.result import tell
 from modelctl.cli.shadow_options import ShadowOptions
-from modelctl.cli.steps import read_steps
+from modelctl.cli.steps import CanaryOptions, typed
 from modelctl.cli.target import RolloutRow, route_and_candidates
 from modelctl.cli.wizard import complete
 from modelctl.errors import InvalidInput
@@ -46,20 +46,13 @@ def canary(
     session: Session,
     words: Words = None,
     *,
-    percent: Annotated[str | None, typer.Option(help="Share the candidate answers: 5, 5% or 0.1%.")] = None,
-    steps: Annotated[
-        str | None, typer.Option(help="Later shares, such as 5,20!,50; behind a `!` only a person goes on, with `advance`.")
-    ] = None,
-    shadow_percent: Annotated[str | None, typer.Option(help="Share of the rest that the candidate is shown as well.")] = None,
+    given: CanaryOptions,
     conduct: ConductOptions,
     reason: Reason = "",
 ) -> None:
     """Let a candidate answer a share of the requests."""
-    parameters: dict[str, Any] = read_steps(percent, steps, command="canary")
-    options = _typed(percent=percent, steps=steps, shadow_percent=shadow_percent)
-    if shadow_percent is not None:
-        parameters["shadow_bp"] = basis_points(shadow_percent)
-    order = Order("canary", parameters=parameters, words=_at_most(2, words, command="canary"), options=options, conduct=conduct)
+    words = _at_most(2, words, command="canary")
+    order = Order("canary", parameters=given.parameters(), words=words, options=given.words(), conduct=conduct)
     _start(session, order, reason=reason)
 
 
@@ -98,13 +91,15 @@ def blue_green(
     session: Session,
     words: Words = None,
     *,
-    shadow_percent: Annotated[str | None, typer.Option(help="Share of the requests that green is shown before the switch.")] = None,
+    percent: Annotated[str | None, typer.Option(help="Share of the requests that green answers before the switch.")] = None,
+    shadow_percent: Annotated[str | None, typer.Option(help="Share of the rest that green is shown before the switch.")] = None,
     conduct: ConductOptions,
     reason: Reason = "",
 ) -> None:
     """Open a preview address for a candidate; `advance` then gives it all the traffic at once."""
-    parameters = {} if shadow_percent is None else {"shadow_bp": basis_points(shadow_percent)}
-    options = _typed(shadow_percent=shadow_percent)
+    given = {"percent_bp": percent, "shadow_bp": shadow_percent}
+    parameters = {name: basis_points(text) for name, text in given.items() if text is not None}
+    options = typed(percent=percent, shadow_percent=shadow_percent)
     order = Order(
         "blue-green", parameters=parameters, words=_at_most(2, words, command="blue-green"), options=options, conduct=conduct
     )
@@ -157,10 +152,6 @@ def _at_most(most: int, words: Sequence[str] | None, *, command: str) -> list[st
     if words and len(words) > most:
         raise InvalidInput(f"{command} takes a route and one candidate, not {len(words)} words: {' '.join(words)}")
     return list(words or [])
-
-
-def _typed(**options: str | None) -> str:
-    return "".join(f" --{name.replace('_', '-')} {value}" for name, value in options.items() if value is not None)
 
 
 def _start(session: Session, order: Order, *, reason: str) -> None:

@@ -26,8 +26,62 @@ class VerdictLine(msgspec.Struct, frozen=True):
     sentence: str = ""
 
 
+class Block(msgspec.Struct, frozen=True):
+    """What stands in the way of more exposure; `command` clears it, empty where only time or traffic does."""
+
+    barrier: str = ""
+    sentence: str = ""
+    command: str = ""
+
+
+class NextMove(msgspec.Struct, frozen=True):
+    """What automation does next. `due_at` is when its wait ends by itself (Unix ms), 0 for not by itself."""
+
+    kind: str = ""
+    sentence: str = ""
+    mode: str = "advise"
+    verb: str = ""
+    blocked_by: tuple[Block, ...] = ()
+    command: str = ""
+    due_at: int = 0
+
+
+class GateLine(msgspec.Struct, frozen=True):
+    """One gate: harm from `lower` to `upper` (None: infinite) against its margin, in `unit`."""
+
+    gate: str
+    state: str = "no-data"
+    candidate: str = ""
+    title: str = ""
+    design: str = ""
+    lower: float | None = None
+    upper: float | None = None
+    margin: float | None = None
+    unit: str = ""
+    n: int = 0
+    counts: str = ""
+    reason: str = ""
+    forecast: str = ""
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """A promotion that may still be taken back until a Unix millisecond."""
+
+    backend: str
+    baseline: str
+    until: int
+    mode: str = "advise"
+    sentence: str = ""
+
+
+class ZeroTraffic(msgspec.Struct, frozen=True):
+    """How long a candidate that was rolled back by itself was seen, from its first failure to its last request."""
+
+    ms_to_zero: float | None = None
+
+
 class RolloutStatus(msgspec.Struct, frozen=True):
-    """The open rollout of a route."""
+    """The open rollout of a route. Times are Unix milliseconds."""
 
     id: int
     strategy: str
@@ -37,6 +91,10 @@ class RolloutStatus(msgspec.Struct, frozen=True):
     title: str = ""
     preview: str = ""
     verbs: tuple[str, ...] = ()
+    mode: str = "advise"
+    baked_at: int = 0
+    gates: tuple[GateLine, ...] = ()
+    next: NextMove | None = None
 
 
 class RouteStatus(msgspec.Struct, frozen=True):
@@ -50,6 +108,8 @@ class RouteStatus(msgspec.Struct, frozen=True):
     arms: tuple[ArmStatus, ...] = ()
     funnel: tuple[Funnel, ...] = ()
     verdict: VerdictLine | None = None
+    watch: Watch | None = None
+    last_rollback: ZeroTraffic | None = None
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):
@@ -80,9 +140,10 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Everything. `table_version` is the newest that was published."""
+    """Everything at a Unix millisecond. `table_version` is the newest that was published."""
 
     table_version: int = 0
+    at: int = 0
     routes: tuple[RouteStatus, ...] = ()
     workers: tuple[WorkerStatus, ...] = ()
     evidence: Evidence = Evidence()

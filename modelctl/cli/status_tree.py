@@ -3,29 +3,33 @@
 Colour only repeats what a word says.
 """
 
+from collections.abc import Iterator
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
 from modelctl.cli.funnel import funnel_lines
+from modelctl.cli.gate_words import shown_gate
+from modelctl.cli.harm import amount, harm_interval
 from modelctl.cli.output import line, plain, table
 from modelctl.cli.quantities import count, duration, percent, rate
 from modelctl.cli.report_sections import VERDICT_STYLES
-from modelctl.cli.status_answer import ArmStatus, Evidence, RouteStatus, Status, WorkerStatus
+from modelctl.cli.status_answer import ArmStatus, Evidence, GateLine, RolloutStatus, RouteStatus, Status, WorkerStatus
 
 
 def status_tree(status: Status) -> RenderableType:
     """Everything `modelctl status` shows."""
     if not status.routes:
         return Group(line("no route yet · next: modelctl route add NAME --path /NAME --backend BACKEND"), *_foot(status))
-    return Group(*(_route(route) for route in status.routes), *_foot(status))
+    return Group(*(_route(route, status.at) for route in status.routes), *_foot(status))
 
 
 def _foot(status: Status) -> list[Text]:
     return [workers_line(status.workers), evidence_line(status.evidence)]
 
 
-def _route(route: RouteStatus) -> Tree:
+def _route(route: RouteStatus, at: int) -> Tree:
     tree = Tree(Text.assemble((route.name, "bold"), f"  {route.host}{route.path} · baseline {route.baseline}"))
     rollout = route.rollout
     branch = tree
@@ -34,18 +38,55 @@ def _route(route: RouteStatus) -> Tree:
     else:
         step = f"step {rollout.step + 1} of {rollout.steps}" if rollout.steps else f"step {rollout.step + 1}"
         head = f"{rollout.strategy} {rollout.id} · {rollout.phase} · {step}: {rollout.title}"
-        branch = tree.add(line(head, style="bold"))
+        branch = tree.add(line(f"{head}{_baking(rollout, at)} · mode {rollout.mode}", style="bold"))
         if rollout.preview:
             branch.add(line(f"preview address {rollout.preview}"))
     if route.arms:
         branch.add(table(ARM_COLUMNS, [_arm_cells(arm) for arm in route.arms], right=ARM_COLUMNS[2:]))
     for funnel in route.funnel:
         branch.add(line("\n".join(funnel_lines(funnel))))
+    if rollout is not None and rollout.gates:
+        branch.add(table(GATE_COLUMNS, [_gate_cells(gate, rollout.gates) for gate in rollout.gates], right=GATE_COLUMNS[1:3]))
     if route.verdict is not None:
         style = VERDICT_STYLES.get(route.verdict.word, "")
         branch.add(Text.assemble("verdict ", (route.verdict.word, style), f": {plain(route.verdict.sentence)}"))
+    for text in _automation(route, at):
+        branch.add(line(text))
     branch.add(line(f"next: {' · '.join(_next_commands(route))}"))
     return tree
+
+
+def _baking(rollout: RolloutStatus, at: int) -> str:
+    left = (rollout.baked_at - at) / 1000
+    return f" · bakes for another {duration(left)}" if at and left >= 1 else ""
+
+
+GATE_COLUMNS = ("GATE", "HARM", "MARGIN", "STATE", "N", "STILL NEEDED")
+
+
+def _gate_cells(gate: GateLine, gates: tuple[GateLine, ...]) -> list[str]:
+    several = len({one.candidate for one in gates}) > 1
+    twice = len({one.design for one in gates if one.gate == gate.gate}) > 1
+    name = " ".join([*([f"{gate.candidate}:"] if several else []), shown_gate(gate.gate), *([f"({gate.design})"] if twice else [])])
+    harm = "-" if gate.lower is None and gate.upper is None else harm_interval(gate.lower, gate.upper, unit=gate.unit)
+    margin = "-" if gate.margin is None else amount(gate.margin, gate.unit)
+    return [name, harm, margin, gate.state, f"{count(gate.n)} {gate.counts}", gate.reason or gate.forecast or "-"]
+
+
+def _automation(route: RouteStatus, at: int) -> Iterator[str]:
+    """What happens by itself, what it waits for, and the one command that clears each wait."""
+    move = route.rollout.next if route.rollout else None
+    if move is not None:
+        yield f"automation ({move.mode}): {move.sentence}"
+        for block in move.blocked_by:
+            clears = f" · clears it: {block.command}" if block.command else ""
+            yield f"waits for {block.barrier}: {block.sentence}{clears}"
+    if route.watch is not None:
+        watch, left = route.watch, (route.watch.until - at) / 1000
+        rest = f"for another {duration(left)}" if at and left >= 1 else "until its watch ends"
+        yield f"watch: {watch.backend} may go back to {watch.baseline} {rest} (mode {watch.mode}). {watch.sentence}".rstrip()
+    if route.last_rollback is not None and route.last_rollback.ms_to_zero is not None:
+        yield f"last rollback by itself: {duration(route.last_rollback.ms_to_zero / 1000)} from the first failure to zero traffic"
 
 
 ARM_COLUMNS = ("ARM", "ROLE", "ANSWERS", "SHOWN", "OBSERVED 5 MIN", "OBSERVED STAGE", "REQUESTS", "ERRORS")

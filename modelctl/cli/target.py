@@ -86,6 +86,15 @@ def open_rollout(session: Session, route: str, *, command: str) -> RolloutRow | 
     return read(session.api.get(f"/v1/rollouts/{next(iter(found.values()))}"), RolloutRow) if found else None
 
 
+def required_rollout(session: Session, route: str, *, command: str) -> RolloutRow:
+    """The same; raises NotFound without any."""
+    found = open_rollout(session, route, command=command)
+    if found is None:
+        where = f"route {route!r}" if route else "any route"
+        raise NotFound(f"no rollout is open on {where}: start one with modelctl canary, shadow, blue-green or ab")
+    return found
+
+
 def only_route(session: Session, route: str, *, command: str) -> str:
     """`route`, or the name of the only route there is. Raises NotFound or Ambiguous."""
     if route:

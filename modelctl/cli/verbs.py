@@ -1,4 +1,4 @@
-"""`advance`, `promote`, `pause`, `resume`, `rollback`: what a person does to an open rollout."""
+"""`advance`, `promote`, `pause`, `resume`, `rollback`, `complete`, `approve`: what a person does to an open rollout."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -12,12 +12,13 @@ from modelctl.cli.convergence import Convergence
 from modelctl.cli.result import tell
 from modelctl.cli.routes import RouteRow, address
 from modelctl.cli.start import Reason
-from modelctl.cli.target import RolloutRow, only_route, open_rollout
-from modelctl.errors import NotFound
+from modelctl.cli.target import RolloutRow, only_route, open_rollout, required_rollout
+from modelctl.errors import InvalidInput
 from modelctl.rollout import Verb
 
 commands = typer.Typer()
 
+Force = Annotated[bool, typer.Option("--force", help="Although its gate is not passed, or in a freeze; needs --reason.")]
 Route = Annotated[str, typer.Argument(help="Name of the route; inferred when only one fits.")]
 
 
@@ -28,6 +29,28 @@ class Done(msgspec.Struct, frozen=True):
     convergence: Convergence
 
 
+class Person(msgspec.Struct, frozen=True):
+    """Who approved."""
+
+    actor: str
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """How many people must approve."""
+
+    approvals: int = 0
+
+
+class Approved(msgspec.Struct, frozen=True):
+    """A rollout that somebody approved."""
+
+    id: int
+    route: str
+    candidates: tuple[str, ...] = ()
+    approvals: tuple[Person, ...] = ()
+    conduct: Wanted = Wanted()
+
+
 class PutBack(msgspec.Struct, frozen=True):
     """What the API answers when a route's previous baseline was put back."""
 
@@ -35,10 +58,10 @@ class PutBack(msgspec.Struct, frozen=True):
     convergence: Convergence
 
 
-@client(commands, "advance", examples=("modelctl advance", "modelctl advance fraud --reason 'clean at 5%'"))
-def advance(session: Session, route: Route = "", *, reason: Reason = "") -> None:
-    """Go to the next step of a rollout."""
-    _act(session, Verb.ADVANCE, route=route, request={"reason": reason})
+@client(commands, "advance", examples=("modelctl advance", "modelctl advance fraud --force --reason 'the gate needs a day more'"))
+def advance(session: Session, route: Route = "", *, force: Force = False, reason: Reason = "") -> None:
+    """Go to the next step of a rollout. It is refused while what the step needs is not proven."""
+    _act(session, Verb.ADVANCE, route=route, request={"reason": reason} | _forced(Verb.ADVANCE, force, reason=reason))
 
 
 @client(
@@ -49,10 +72,12 @@ def promote(
     route: Route = "",
     *,
     winner: Annotated[str, typer.Option(help="Which arm wins; needed when there are several candidates.")] = "",
+    force: Force = False,
     reason: Reason = "",
 ) -> None:
     """Make the candidate the route's baseline: it answers everything. Ends the rollout."""
-    _act(session, Verb.PROMOTE, route=route, request={"reason": reason} | ({"winner": winner} if winner else {}))
+    named = {"winner": winner} if winner else {}
+    _act(session, Verb.PROMOTE, route=route, request={"reason": reason} | named | _forced(Verb.PROMOTE, force, reason=reason))
 
 
 @client(commands, "pause", examples=("modelctl pause", "modelctl pause fraud --reason 'deploy freeze'"))
@@ -65,6 +90,26 @@ def pause(session: Session, route: Route = "", *, reason: Reason = "") -> None:
 def resume(session: Session, route: Route = "", *, reason: Reason = "") -> None:
     """Let a paused rollout go on."""
     _act(session, Verb.RESUME, route=route, request={"reason": reason})
+
+
+@client(commands, "complete", examples=("modelctl complete", "modelctl complete fraud --reason 'the question is answered'"))
+def complete(session: Session, route: Route = "", *, reason: Reason = "") -> None:
+    """End a rollout without a winner: the baseline stays, and nothing was wrong."""
+    _act(session, Verb.COMPLETE, route=route, request={"reason": reason})
+
+
+@client(commands, "approve", examples=("modelctl approve", "modelctl approve fraud --reason 'seen the report'"))
+def approve(session: Session, route: Route = "", *, reason: Reason = "") -> None:
+    """Agree that a rollout's candidate may get all of the traffic. Whoever started it cannot."""
+    found = required_rollout(session, route, command="approve {route}")
+    answer = session.api.post(f"/v1/rollouts/{found.id}:approve", {"reason": reason}, revision=found.revision)
+    approved = read(answer, Approved)
+    people = ", ".join(one.actor for one in approved.approvals)
+    wanted = f"{len(approved.approvals)} of {approved.conduct.approvals} approvals: {people}"
+    sentence = (
+        f"approved {', '.join(approved.candidates)} on route {approved.route} · {wanted} · next: modelctl status {approved.route}"
+    )
+    tell(session, answer, name=str(approved.id), sentence=sentence)
 
 
 @client(
@@ -90,11 +135,13 @@ def rollback(
 
 
 def _act(session: Session, verb: Verb, *, route: str, request: Mapping[str, Any]) -> None:
-    found = open_rollout(session, route, command=f"{verb} {{route}}")
-    if found is None:
-        where = f"route {route!r}" if route else "any route"
-        raise NotFound(f"no rollout is open on {where}: start one with modelctl canary, shadow, blue-green or ab")
-    _move(session, verb, before=found, request=request)
+    _move(session, verb, before=required_rollout(session, route, command=f"{verb} {{route}}"), request=request)
+
+
+def _forced(verb: Verb, force: bool, *, reason: str) -> dict[str, Any]:
+    if force and not reason:
+        raise InvalidInput(f"--force needs the reason, which the history keeps: modelctl {verb} --force --reason WHY")
+    return {"force": True} if force else {}
 
 
 def _move(session: Session, verb: Verb, *, before: RolloutRow, request: Mapping[str, Any]) -> None:
@@ -123,6 +170,7 @@ def _told(verb: Verb, done: Done) -> list[str]:
         Verb.PAUSE: f"paused {candidates} on route {rollout.route}: the shares stay as they are",
         Verb.RESUME: f"resumed {candidates} on route {rollout.route}",
         Verb.ROLLBACK: f"rolled {candidates} back on route {rollout.route}: {rollout.baseline} answers everything",
+        Verb.COMPLETE: f"completed the {rollout.strategy} of {candidates} on route {rollout.route}: {rollout.baseline} stays",
     }[verb]
     return [sentence, *done.convergence.sentences, f"next: modelctl {_NEXT[verb]} {rollout.route}"]
 
@@ -133,4 +181,5 @@ _NEXT: Mapping[Verb, str] = {
     Verb.PAUSE: "resume",
     Verb.RESUME: "status",
     Verb.ROLLBACK: "history",
+    Verb.COMPLETE: "report",
 }

@@ -202,7 +202,7 @@ def _raise(standing: Standing) -> Intent:
     last = standing.promotes
     kind = PROMOTE if last else f"advance:{rollout.step + 1}"
     blocked = barriers(standing)
-    due = _bakes_until(rollout)
+    due = bakes_until(rollout)
     if not blocked:
         verb = Verb.PROMOTE if last else Verb.ADVANCE
         winner = standing.winner or rollout.candidates[0] if last else ""
@@ -245,8 +245,8 @@ def _barriers(standing: Standing) -> Iterator[Block]:
         yield Block(
             Barrier.WINNER, f"There are several candidates ({names}): a person names the winner.", f"{command} --winner NAME"
         )
-    if standing.at < _bakes_until(rollout):
-        left = duration(_bakes_until(rollout) - standing.at)
+    if standing.at < bakes_until(rollout):
+        left = duration(bakes_until(rollout) - standing.at)
         yield Block(Barrier.BAKE, f"The step bakes for another {left}.", command)
     if conduct.mode is not Mode.AUTO:
         yield Block(Barrier.MODE, "The mode is advise, so a person does it.", command)
@@ -277,8 +277,8 @@ def _approvals_lacking(rollout: Rollout) -> int:
     return max(0, rollout.conduct.approvals - len(people))
 
 
-def _bakes_until(rollout: Rollout) -> int:
-    """A rollout from before steps had a beginning counts from its own."""
+def bakes_until(rollout: Rollout) -> int:
+    """When its step has lasted as long as it must (Unix ms). One from before steps had a beginning counts from its own."""
     return max(rollout.step_at, rollout.opened_at) + max(rollout.current.bake_ms, rollout.conduct.bake_ms)
 
 

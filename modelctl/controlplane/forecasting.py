@@ -38,12 +38,12 @@ class Need:
         return self.needed / self.forecast.per_request if self.forecast.per_request else math.inf
 
 
-def need(question: Question, rung: Rung, *, conduct: Conduct, candidates: int) -> Need | str:
-    """What the gate needs at this step, or why that cannot be said."""
+def need(question: Question, rung: Rung, *, conduct: Conduct, parts: int) -> Need | str:
+    """What the gate needs at this step with that part of the error level, or why that cannot be said."""
     missing = _missing(question, rung)
     if missing:
         return missing
-    alpha = candidate_alpha(conduct.alpha_promote, candidates)
+    alpha = candidate_alpha(conduct.alpha_promote, parts)
     found = forecast(_planned(question, rung), Target(alpha=alpha))
     needed = {Engine.ANYTIME: found.n80, Engine.GROUP_SEQUENTIAL: found.max_n_group_sequential, Engine.FIXED: found.n_fixed}
     return Need(forecast=found, needed=max(needed[conduct.engine], _least(question, rung, alpha=alpha)))

@@ -52,8 +52,8 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_gates(setting: Setting, *, now: int) -> tuple[GatePlan, ...]:
-    """The forecast of every gate at the setting's step, at Unix microsecond `now`."""
-    return tuple(_gate_plan(gate, setting, now=now) for gate in setting.gates)
+    """The forecast of every gate in each of its designs at the setting's step, at Unix microsecond `now`."""
+    return tuple(plan for gate in setting.gates for plan in _gate_plans(gate, setting, now=now))
 
 
 def plan_steps(setting: Setting) -> tuple[StepPlan, ...]:
@@ -87,12 +87,15 @@ def _rounded(milliseconds: float) -> float:
     return round(math.ceil(milliseconds / unit) * unit, 6)
 
 
-def _gate_plan(gate: Gate, setting: Setting, *, now: int) -> GatePlan:
-    metric, questions = check_gate(gate, setting.fields), setting.only(gate).questions()
+def _gate_plans(gate: Gate, setting: Setting, *, now: int) -> list[GatePlan]:
+    metric, questions = check_gate(gate, setting.fields), [one for one in setting.questions() if one.gate is gate]
     blank = GatePlan(gate=gate_text(gate), metric=metric.name, title=metric.title, role=gate.role.value, design=gate.design.value)
     if not questions:
-        return msgspec.structs.replace(blank, reason="nothing in this plan compares it")
-    (question,) = questions
+        return [msgspec.structs.replace(blank, reason="nothing in this plan compares it")]
+    return [_planned(blank, question, setting=setting, now=now) for question in questions]
+
+
+def _planned(blank: GatePlan, question: Question, *, setting: Setting, now: int) -> GatePlan:
     assumption = question.assumption
     blank = msgspec.structs.replace(
         blank,

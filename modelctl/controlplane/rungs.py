@@ -38,20 +38,20 @@ def rungs_of(steps: Sequence[Step], candidate: str) -> tuple[Rung, ...]:
     return tuple(_rung(step, candidate) for step in steps)
 
 
-def design_of(gate: Gate, metric: Metric, *, ladder: Sequence[Rung]) -> Design | None:
-    """How the ladder's steps compare this gate; AUTO takes pairs where there are any. None when they cannot."""
+def designs_of(gate: Gate, metric: Metric, *, ladder: Sequence[Rung]) -> tuple[Design, ...]:
+    """How the ladder's steps compare this gate; AUTO asks in every way there is, and each must be proven. Empty: they cannot."""
     shown, split = any(one.shown for one in ladder), any(one.split for one in ladder)
     if gate.limit is not None:
         seen = shown if metric.name == "agreement" else any(one.candidate for one in ladder)
-        return Design.LIMIT if seen else None
+        return (Design.LIMIT,) if seen else ()
     possible = {Design.PAIRED: shown, Design.SPLIT: split}
     wanted = (Design.PAIRED, Design.SPLIT) if gate.design is Design.AUTO else (gate.design,)
-    return next((design for design in wanted if design in metric.designs and possible.get(design)), None)
+    return tuple(design for design in wanted if design in metric.designs and possible.get(design))
 
 
 def require_design(gate: Gate, metric: Metric, *, ladder: Sequence[Rung], strategy: str) -> None:
     """Raises InvalidInput, which says what to type, when the ladder gives the gate nothing to be judged on."""
-    if gate.role is GateRole.INFO or design_of(gate, metric, ladder=ladder) is not None:
+    if gate.role is GateRole.INFO or designs_of(gate, metric, ladder=ladder):
         return
     raise InvalidInput(f"--gate {gate_text(gate)}: {_why(gate, metric, ladder=ladder, strategy=strategy)}")
 

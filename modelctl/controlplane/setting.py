@@ -7,8 +7,8 @@ from modelctl.conduct import Conduct
 from modelctl.controlplane.assuming import Baseline, assume
 from modelctl.controlplane.forecasting import Need, Question, Seen, need
 from modelctl.controlplane.past import Past
-from modelctl.controlplane.rungs import Rung, design_of
-from modelctl.gate import Gate, check_gate
+from modelctl.controlplane.rungs import Rung, designs_of
+from modelctl.gate import Gate, GateRole, check_gate
 from modelctl.metric import Field
 
 
@@ -28,22 +28,28 @@ class Setting:
     seen: Seen = field(default_factory=Seen)
 
     def questions(self) -> tuple[Question, ...]:
-        """Its gates, each with its design and assumption; those that the ladder cannot compare are left out."""
-        return tuple(found for gate in self.gates if (found := self._question(gate)) is not None)
+        """Its gates in each of their designs, with what is assumed; those that the ladder cannot compare are left out."""
+        return tuple(question for gate in self.gates for question in self._questions(gate))
 
     def need(self, question: Question, rung: Rung) -> Need | str:
         """What the gate needs at a step, or why that cannot be said."""
-        return need(question, rung, conduct=self.conduct, candidates=self.candidates)
+        successes = sum(gate.role is GateRole.SUCCESS for gate in self.gates)
+        parts = self.candidates * (successes if question.gate.role is GateRole.SUCCESS else 1)
+        return need(question, rung, conduct=self.conduct, parts=parts)
 
     def only(self, gate: Gate, rung: Rung | None = None) -> "Setting":
         """The same with one gate, and with one step if it is given."""
         one = replace(self, gates=(gate,))
         return one if rung is None else replace(one, ladder=(rung,), at=0)
 
-    def _question(self, gate: Gate) -> Question | None:
+    def _questions(self, gate: Gate) -> list[Question]:
         metric = check_gate(gate, self.fields)
-        design = design_of(gate, metric, ladder=self.ladder)
-        if design is None:
-            return None
-        assumption = assume(gate, metric, design=design, past=self.past, given=self.given)
-        return Question(gate=gate, metric=metric, design=design, assumption=assumption)
+        return [
+            Question(
+                gate=gate,
+                metric=metric,
+                design=design,
+                assumption=assume(gate, metric, design=design, past=self.past, given=self.given),
+            )
+            for design in designs_of(gate, metric, ladder=self.ladder)
+        ]

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, Engine
 
+from modelctl.controlplane.conducting import bakes_until
 from modelctl.controlplane.fleet import WorkerStatus
 from modelctl.controlplane.funnel import Funnel
+from modelctl.controlplane.gate_lines import GateLine, gate_lines
 from modelctl.controlplane.inquiry import evidence_of
 from modelctl.controlplane.next_moves import NextMove, WatchStatus, last_zero, next_of, watch_of
 from modelctl.controlplane.report import summarise
@@ -20,7 +22,7 @@ from modelctl.store.catalog import Catalog, RouteEntry
 from modelctl.store.decisions import Decision
 from modelctl.store.engine import reading as transaction
 from modelctl.store.reading import Spool
-from modelctl.traffic import ALL, Arm
+from modelctl.traffic import ALL, Arm, Role
 
 WINDOW_MINUTES = 5
 _SERVED = ("requests", "error")
@@ -53,7 +55,8 @@ class VerdictLine(msgspec.Struct, frozen=True):
 class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The open rollout of a route. `step` counts from 0; `verbs` are possible now; `next` is what automation does.
 
-    `decisions` are the first crossings, with times in Unix microseconds.
+    `decisions` are the first crossings, with times in Unix microseconds. The step began at `step_at` and bakes until `baked_at`,
+    both Unix milliseconds.
     """
 
     id: int
@@ -66,6 +69,10 @@ class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True):
     preview: str
     verbs: tuple[str, ...]
     revision: int
+    mode: str = "advise"
+    step_at: int = 0
+    baked_at: int = 0
+    gates: tuple[GateLine, ...] = ()
     next: NextMove | None = None
     decisions: tuple[Decision, ...] = ()
 
@@ -101,9 +108,10 @@ class EvidenceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything. `table_version` is the newest that was published."""
+    """Everything at Unix millisecond `at`. `table_version` is the newest that was published."""
 
     table_version: int
+    at: int = 0
     routes: tuple[RouteStatus, ...]
     workers: tuple[WorkerStatus, ...]
     evidence: EvidenceStatus
@@ -116,6 +124,7 @@ def read_status(engine: Engine, route: str | None, *, workers: Sequence[WorkerSt
         chosen = catalog.routes if route is None else (catalog.route(route),)
         return Status(
             table_version=catalog.version,
+            at=at // 1000,
             routes=tuple(_route(connection, catalog, route=entry, at=at) for entry in chosen),
             workers=tuple(workers),
             evidence=_evidence(reading.spools(connection), at=at),
@@ -140,7 +149,10 @@ def _route(connection: Connection, catalog: Catalog, *, route: RouteEntry, at: i
     verdict = VerdictLine(short.verdict.word, short.verdict.sentence)
     look = look_from(connection, evidence, judgement=short.verdict, at=at)
     opened = msgspec.structs.replace(
-        _rollout(rollout), next=next_of(look.standing), decisions=decisions.latched(connection, rollout.id)
+        _rollout(rollout),
+        gates=gate_lines(short.rows),
+        next=next_of(look.standing),
+        decisions=decisions.latched(connection, rollout.id),
     )
     return msgspec.structs.replace(lines, rollout=opened, funnel=short.funnels, verdict=verdict)
 
@@ -168,10 +180,15 @@ def _rollout(rollout: Rollout) -> RolloutStatus:
         preview=f"/-/preview/{rollout.route}" if rollout.current.preview else "",
         verbs=tuple(verb.value for verb in legal_verbs(rollout)),
         revision=rollout.revision,
+        mode=rollout.conduct.mode.value,
+        step_at=max(rollout.step_at, rollout.opened_at),
+        baked_at=bakes_until(rollout),
     )
 
 
 def _arm(arm: Arm, arms: Sequence[Arm], *, recent: Sums, stage: Sums) -> ArmStatus:
+    if arm.role is Role.NOISE:  # the requests of its backend are the baseline's
+        recent = stage = Sums(())
     errors = stage.over_stages(arm.backend, "error")
     return ArmStatus(
         backend=arm.backend,
@@ -187,7 +204,7 @@ def _arm(arm: Arm, arms: Sequence[Arm], *, recent: Sums, stage: Sums) -> ArmStat
 
 
 def _observed(arm: Arm, arms: Sequence[Arm], *, sums: Sums) -> float | None:
-    total = sum(sums.n(other.backend, "requests") for other in arms)
+    total = sum(sums.n(other.backend, "requests") for other in arms if other.role is not Role.NOISE)
     return ALL * sums.n(arm.backend, "requests") / total if total else None
 
 

@@ -46,6 +46,8 @@ def test_the_commands_of_this_version_are_all_there() -> None:
         "demo",
         "doctor",
         "version",
+        "plan",
+        "verify",
         "canary",
         "shadow",
         "blue-green",
@@ -55,6 +57,8 @@ def test_the_commands_of_this_version_are_all_there() -> None:
         "report",
         "advance",
         "promote",
+        "approve",
+        "complete",
         "pause",
         "resume",
         "rollback",
@@ -67,12 +71,17 @@ def test_the_commands_of_this_version_are_all_there() -> None:
     assert {words for words in COMMANDS if len(words) == 2} == {
         *((("backend", verb)) for verb in ("add", "set", "list", "show", "test", "remove")),
         *((("route", verb)) for verb in ("add", "set", "list", "show", "remove")),
+        *((("rule", verb)) for verb in ("add", "list", "remove")),
+        *((("freeze", verb)) for verb in ("add", "list", "remove")),
         ("feedback", "send"),
         ("feedback", "import"),
         ("db", "upgrade"),
         ("db", "current"),
     }
-    assert {words for words in COMMANDS if len(words) == 3} == {("route", "key", verb) for verb in ("add", "list", "revoke")}
+    assert {words for words in COMMANDS if len(words) == 3} == {
+        *(("route", "key", verb) for verb in ("add", "list", "revoke")),
+        *(("route", noun, verb) for noun in ("metric", "dimension") for verb in ("add", "list", "remove")),
+    }
 
 
 @pytest.mark.parametrize(

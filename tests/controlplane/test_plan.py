@@ -30,8 +30,16 @@ def test_a_canary_is_forecast_at_its_share_with_what_is_usual(lite: Engine) -> N
     assert gate.at == AT + round(gate.seconds * 1_000_000)
     assert gate.probability_now == 0
     assert gate.probability_then == pytest.approx(0.8, abs=0.03)
-    assert gate.lever == "show the candidate 20 % of the rest: 17 min becomes 8.5 min"
+    assert gate.lever == "judge it on pairs, --shadow-percent 20 and design=paired: 17 min becomes 8.5 min"
     assert (found.rate, found.rate_from, found.seconds) == (100.0, "given", gate.seconds)
+
+
+def test_a_gate_that_can_be_judged_in_two_ways_is_planned_in_both(lite: Engine) -> None:
+    populate(lite, "a", "b")
+    found = plan(lite, parameters={"percent_bp": 500, "shadow_bp": 2000}, gates=(HALF_A_POINT,), rate=100.0)
+    assert [gate.design for gate in found.gates] == ["paired", "split"]
+    assert found.gates[0].lever == "show the candidate 40 % of the rest: 8.5 min becomes 4.3 min"
+    assert found.seconds == found.gates[1].seconds, "the slowest decides"
 
 
 def test_each_step_says_how_long_it_would_take(lite: Engine) -> None:

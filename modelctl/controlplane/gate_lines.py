@@ -1,0 +1,54 @@
+"""Each declared gate in one line, as a status shows it. Pure."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from modelctl.controlplane.comparison import Row
+
+
+class GateLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One gate of one candidate: harm from `lower` to `upper` (None: infinite) against its margin, both in `unit`.
+
+    `unit` is points (of a share), relative (to the baseline's value), rate (against a limit) or value. `state` is what is proven;
+    `reason` says why there is no interval, `forecast` what would change the state.
+    """
+
+    gate: str
+    candidate: str
+    title: str
+    role: str
+    design: str
+    state: str
+    lower: float | None
+    upper: float | None
+    margin: float | None
+    unit: str
+    n: int
+    counts: str
+    reason: str
+    forecast: str
+
+
+def gate_lines(rows: Iterable[Row]) -> tuple[GateLine, ...]:
+    """The rows that a gate was declared for."""
+    return tuple(
+        GateLine(
+            gate=row.gate,
+            candidate=row.candidate_name,
+            title=row.title,
+            role=row.role,
+            design=row.design,
+            state=row.finding,
+            lower=row.harm_lower,
+            upper=row.harm_upper,
+            margin=row.margin,
+            unit=row.margin_unit,
+            n=row.n,
+            counts=row.counts,
+            reason=row.reason,
+            forecast=row.forecast,
+        )
+        for row in rows
+        if row.gate
+    )
