@@ -14,6 +14,7 @@ from modelctl.conduct import Approval, Conduct
 from modelctl.errors import IllegalMove, InvalidInput
 from modelctl.gate import Gate
 from modelctl.metric import Dimension, Field
+from modelctl.rule import Rule
 from modelctl.traffic import Arm, Role
 
 
@@ -83,7 +84,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
 
     `revision` grows with every change; it is the rollout's ETag. `step_at` is when its step began. `unit`, `fields` and
     `dimensions` are what its route had declared when it started: what is measured does not change under an open rollout. `holds`
-    says why automation stopped and leaves the next move to people; empty while it goes on.
+    says why automation stopped and leaves the next move to people; empty while it goes on. `rules` send requests to its arms past
+    the split, and end with it.
     """
 
     id: int
@@ -110,6 +112,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: tuple[Dimension, ...] = ()
     approvals: tuple[Approval, ...] = ()
     holds: str = ""
+    rules: tuple[Rule, ...] = ()
 
     @property
     def open(self) -> bool:

@@ -58,7 +58,7 @@ def _decision_cells(row: Row) -> list[str]:
 
 def finding(row: Row) -> str:
     """What is proven about one metric, and why nothing is when nothing can be; what does not decide is said to be shown."""
-    word = row.finding if row.role == "guarded" or row.gate else f"{row.finding} only"
+    word = f"{row.finding} only" if row.role == "info" else row.finding
     return f"{word}: {row.reason}" if row.reason else word
 
 

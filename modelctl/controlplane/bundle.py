@@ -42,6 +42,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Rollout
     stages: tuple[Stage, ...]
     pivots: dict[str, float]
+    looks: tuple[float, ...] = ()
     sums: tuple[Sum, ...]
     results: tuple[Row, ...]
     judgement: Judgement
@@ -78,8 +79,9 @@ def write_bundle(evidence: Evidence, judgement: Judgement, *, at: int) -> bytes:
         rollout=evidence.rollout,
         stages=evidence.stages,
         pivots=evidence.pivots,
+        looks=evidence.looks,
         sums=tuple(sums),
-        results=tuple(one.row for one in compare(evidence)),
+        results=tuple(one.row for one in compare(evidence, at=at)),
         judgement=judgement,
     )
     return msgspec.json.encode(bundle, order="deterministic")
@@ -100,9 +102,14 @@ def recompute(body: bytes) -> Verification:
     """Judges the bundle's evidence again. Raises Corrupt when it is no bundle."""
     bundle = read_bundle(body)
     evidence = Evidence(
-        rollout=bundle.rollout, stages=bundle.stages, sums=Sums(bundle.sums), pivots=bundle.pivots, newest=bundle.watermark
+        rollout=bundle.rollout,
+        stages=bundle.stages,
+        sums=Sums(bundle.sums),
+        pivots=bundle.pivots,
+        newest=bundle.watermark,
+        looks=bundle.looks,
     )
-    compared = compare(evidence)
+    compared = compare(evidence, at=bundle.at)
     again = msgspec.structs.replace(
         bundle,
         sha256=configuration_hash(bundle.rollout),

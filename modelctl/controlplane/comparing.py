@@ -7,14 +7,14 @@ from modelctl.controlplane.gates_compared import compare_gates
 from modelctl.controlplane.shown import compare_shown
 
 
-def compare(evidence: Evidence) -> tuple[Compared, ...]:
-    """Those that decide first."""
+def compare(evidence: Evidence, *, at: int) -> tuple[Compared, ...]:
+    """Those that decide first. Forecasts are as of Unix millisecond `at`; nothing else depends on it."""
     candidates = evidence.rollout.candidates
-    guarded = _gates_and_fires(evidence) if evidence.rollout.gates else compare_failures(evidence)
+    guarded = _gates_and_fires(evidence, at=at) if evidence.rollout.gates else compare_failures(evidence)
     shown = tuple(one for candidate in candidates for one in compare_shown(evidence, candidate))
     return (*(one for name in candidates for one in guarded if one.row.candidate_name == name), *shown)
 
 
-def _gates_and_fires(evidence: Evidence) -> tuple[Compared, ...]:
+def _gates_and_fires(evidence: Evidence, *, at: int) -> tuple[Compared, ...]:
     fires = (compare_fire(evidence, candidate) for candidate in evidence.rollout.candidates)
-    return (*compare_gates(evidence), *(fire for fire in fires if fire is not None))
+    return (*compare_gates(evidence, at=at), *(fire for fire in fires if fire is not None))

@@ -24,7 +24,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     `gate` is the criterion as it was declared, empty for what guards or is shown without one. Harm is how much worse the candidate
     is, in the unit of `margin`: from `harm_lower` to `harm_upper`, None is infinite. `margin_unit` is points (of a share), relative
-    (to the baseline's value), rate (against a limit) or value. `forecast` says what would change the finding.
+    (to the baseline's value), rate (against a limit) or value. `needs` says what the interval must do to pass, `forecast` how long
+    that may take.
     """
 
     candidate_name: str
@@ -53,18 +54,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     margin_unit: str = ""
     harm_lower: float | None = None
     harm_upper: float | None = None
+    needs: str = ""
     forecast: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that a rollout's comparisons are made of. `newest` is the last minute (Unix time / 60 s) there is evidence of."""
+    """All that a rollout's comparisons are made of. `newest` is the last minute (Unix time / 60 s) there is evidence of.
+
+    `looks` are the shares of max_n at which planned looks were taken before: for the engine gst alone.
+    """
 
     rollout: Rollout
     stages: tuple[Stage, ...]
     sums: Sums
     pivots: dict[str, float]
     newest: int | None = None
+    looks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,12 @@ def shared_stages(evidence: Evidence, candidate: str) -> list[tuple[Stage, Arm, 
         if evidence.rollout.baseline in arms and candidate in arms:
             found.append((stage, arms[evidence.rollout.baseline], arms[candidate]))
     return found
+
+
+def seen_by(evidence: Evidence, candidate: str) -> int:
+    """What the candidate answered (requests, or units when these are sticky), and its pairs."""
+    answered = "requests" if evidence.rollout.unit == "request" else "first_unit"
+    return evidence.sums.n(candidate, answered) + evidence.sums.n(candidate, "pair_error")
 
 
 def row_of(result: Comparison, *, names: tuple[str, str, str, str, str], values: tuple[float | None, float | None]) -> Row:

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import msgspec
 
 from modelctl.kinds import KINDS
+from modelctl.metric import Dimension, DimensionSource
 from modelctl.policy import Health
 from modelctl.rollout import Rollout, settled
 from modelctl.store.catalog import Catalog, RouteEntry
-from modelctl.traffic import Backend, Route, RoutingTable
+from modelctl.traffic import Backend, Capture, Route, RoutingTable
 
 
 def compile_table(
@@ -59,7 +60,7 @@ def compile_route(route: RouteEntry, rollout: Rollout | None) -> Route:
         path=route.path,
         host=route.host,
         unit=route.unit,
-        capture=route.capture,
+        capture=_captured(route, () if rollout is None else rollout.dimensions),
         admission=route.admission,
         breaker=route.breaker,
         arms=arms,
@@ -67,8 +68,20 @@ def compile_route(route: RouteEntry, rollout: Rollout | None) -> Route:
     if rollout is None:
         return address
     return msgspec.structs.replace(
-        address, salt=rollout.salt, rollout=rollout.id, stage=rollout.stage, preview=rollout.current.preview
+        address,
+        salt=rollout.salt,
+        rollout=rollout.id,
+        stage=rollout.stage,
+        preview=rollout.current.preview,
+        rules=rollout.rules,
     )
+
+
+def _captured(route: RouteEntry, measured: tuple[Dimension, ...]) -> Capture:
+    """What routers keep: the headers that were asked for, and those that the route or its open rollout is sliced by."""
+    sliced = (one.place.lower() for one in (*route.dimensions, *measured) if one.source is DimensionSource.HEADER)
+    headers = tuple(dict.fromkeys((*route.capture.headers, *sliced)))
+    return msgspec.structs.replace(route.capture, headers=headers) if headers != route.capture.headers else route.capture
 
 
 def bereft(before: RoutingTable, after: RoutingTable) -> tuple[str, ...]:

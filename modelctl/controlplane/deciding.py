@@ -7,7 +7,9 @@ candidate that has proven what was asked is promoted.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelctl.controlplane.comparison import Compared, Evidence, Row
+from modelctl.conduct import Engine
+from modelctl.controlplane.comparison import Compared, Evidence, Row, seen_by
+from modelctl.controlplane.engines import due_look, share_seen
 from modelctl.controlplane.figures import duration
 from modelctl.controlplane.trust import faults
 from modelctl.statistics.verdict import Criterion, Finding, Mode, Role, Sample, Word, decide
@@ -51,12 +53,6 @@ def decide_rollout(evidence: Evidence, compared: Sequence[Compared], *, at: int)
     )
 
 
-def seen_by(evidence: Evidence, candidate: str) -> int:
-    """What the candidate answered (requests, or units when these are sticky), and its pairs."""
-    answered = "requests" if evidence.rollout.unit == "request" else "first_unit"
-    return evidence.sums.n(candidate, answered) + evidence.sums.n(candidate, "pair_error")
-
-
 def _sample(evidence: Evidence, found: tuple[str, ...], *, at: int) -> Sample:
     conduct, lasted = evidence.rollout.conduct, at - evidence.rollout.opened_at
     n = sum(seen_by(evidence, name) for name in evidence.rollout.candidates)
@@ -72,7 +68,8 @@ def _sample(evidence: Evidence, found: tuple[str, ...], *, at: int) -> Sample:
 
 def _word(evidence: Evidence, compared: Sequence[Compared], *, candidate: str, sample: Sample) -> Word:
     own = [one for one in compared if one.row.candidate_name == candidate and one.criterion is not None]
-    criteria = [one.criterion for one in own if one.criterion is not None and not _is_quiet(one)]
+    ready = _may_look(evidence)
+    criteria = [one.criterion for one in own if one.criterion is not None and not _is_quiet(one) and (ready or one.fire)]
     bounded = bool(evidence.rollout.gates) and any(map(_is_bounded, own))
     improves = any(one.role is Role.SUCCESS for one in criteria)
     mode = Mode.NON_INFERIORITY if bounded and not improves else Mode.SUPERIORITY
@@ -80,6 +77,16 @@ def _word(evidence: Evidence, compared: Sequence[Compared], *, candidate: str, s
     if word is not Word.PROMOTE or (bounded and seen_by(evidence, candidate) >= sample.min_n):
         return word
     return Word.INCONCLUSIVE if sample.exhausted else Word.CONTINUE
+
+
+def _may_look(evidence: Evidence) -> bool:
+    """Whether the engine judges gates now: between its planned looks only an alarm for fires may end a rollout."""
+    match evidence.rollout.conduct.engine:
+        case Engine.FIXED:
+            return share_seen(evidence) >= 1
+        case Engine.GROUP_SEQUENTIAL:
+            return due_look(evidence) > 0
+    return True
 
 
 def _is_quiet(one: Compared) -> bool:

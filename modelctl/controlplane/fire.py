@@ -17,6 +17,7 @@ from modelctl.controlplane.comparison import FINDINGS, Compared, Evidence, row_o
 from modelctl.controlplane.levels import fire_alpha
 from modelctl.controlplane.measured import USUAL_EFFECT, Question, proportion_stages, rates
 from modelctl.controlplane.methods import share_ratio
+from modelctl.controlplane.unit_methods import first_event_ratio
 from modelctl.gate import Gate, GateRole, MarginKind
 from modelctl.metric import METRICS, Design
 from modelctl.rollout import Rollout
@@ -37,7 +38,8 @@ def compare_fire(evidence: Evidence, candidate: str) -> Compared | None:
     if alpha is None:
         return None
     asked = Question(evidence=evidence, candidate=candidate, gate=_ALARM, metric=METRICS["error_rate"], design=Design.SPLIT)
-    gate, result = declared(evidence.rollout), share_ratio(asked, alpha)
+    gate = declared(evidence.rollout)
+    result = first_event_ratio(asked, alpha) if asked.sticky else share_ratio(asked, alpha)
     found = criterion(
         f"{candidate}: {_TITLE}",
         Role.GUARDRAIL,
@@ -48,7 +50,8 @@ def compare_fire(evidence: Evidence, candidate: str) -> Compared | None:
     )
     if not _beyond(asked, gate):
         found = replace(found, lower=min(found.lower, found.margin))
-    row = row_of(result, names=(candidate, RATIO, _TITLE, "ratio", "events"), values=rates(proportion_stages(asked)))
+    counts = "first events" if asked.sticky else "events"
+    row = row_of(result, names=(candidate, RATIO, _TITLE, "ratio", counts), values=rates(proportion_stages(asked)))
     changes = {"role": "guarded", "design": "split", "margin": found.margin, "finding": FINDINGS[found.finding]}
     return Compared(msgspec.structs.replace(row, **changes), found, fire=True)
 

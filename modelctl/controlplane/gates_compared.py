@@ -5,26 +5,29 @@ from dataclasses import replace
 import msgspec
 
 from modelctl.controlplane.comparison import FINDINGS, Compared, Evidence, Row, finite, row_of
+from modelctl.controlplane.figures import amount
 from modelctl.controlplane.levels import Planned, planned
 from modelctl.controlplane.measured import Question, mean, mean_stages, pair_counts, proportion, proportion_stages, rate, slow_edge
-from modelctl.controlplane.methods import method_for
+from modelctl.controlplane.outlook import outlook
 from modelctl.controlplane.shown import pair_means
+from modelctl.controlplane.unit_methods import FIRST_EVENTS, method_for
 from modelctl.gate import GateRole, gate_text
 from modelctl.metric import Design, Scale
 from modelctl.statistics.comparison import Comparison
 from modelctl.statistics.moments import merge_all
-from modelctl.statistics.verdict import Criterion, Role, criterion
+from modelctl.statistics.verdict import Criterion, Finding, Role, criterion
 
 _UNITS = {Design.PAIRED: "pairs", Design.SPLIT: "requests", Design.LIMIT: "requests"}
+_PASSABLE = frozenset({Finding.NOT_WORSE, Finding.WORSE_WITHIN_MARGIN})
 _HOW = {Design.PAIRED: "same requests", Design.SPLIT: "", Design.LIMIT: "alone"}
 
 
-def compare_gates(evidence: Evidence) -> tuple[Compared, ...]:
-    """In the order of candidates and gates."""
-    return tuple(compare_gate(evidence, plan) for plan in planned(evidence.rollout))
+def compare_gates(evidence: Evidence, *, at: int) -> tuple[Compared, ...]:
+    """In the order of candidates and gates, with forecasts as of Unix millisecond `at`."""
+    return tuple(compare_gate(evidence, plan, at=at) for plan in planned(evidence.rollout))
 
 
-def compare_gate(evidence: Evidence, plan: Planned) -> Compared:
+def compare_gate(evidence: Evidence, plan: Planned, *, at: int) -> Compared:
     """One gate, asked about one candidate in one design. Info gates give no criterion."""
     asked = Question(evidence=evidence, candidate=plan.candidate, gate=plan.gate, metric=plan.metric, design=plan.design)
     method = method_for(asked)
@@ -33,7 +36,11 @@ def compare_gate(evidence: Evidence, plan: Planned) -> Compared:
     for_rollback = for_promote if plan.alpha_rollback is None else method(asked, plan.alpha_rollback)
     found = _criterion(asked, for_rollback=for_rollback, for_promote=for_promote)
     row = _row(asked, found, for_rollback=for_rollback, for_promote=for_promote)
-    return Compared(row, None if plan.gate.role is GateRole.INFO else found)
+    if plan.gate.role is GateRole.INFO:
+        return Compared(row)
+    waiting = found.finding in (Finding.OPEN, Finding.NO_DATA) or (found.role is Role.SUCCESS and found.finding in _PASSABLE)
+    ahead = outlook(asked, row.n, alpha=plan.alpha_promote, at=at) if waiting else ""
+    return Compared(msgspec.structs.replace(row, forecast=ahead), found)
 
 
 def _criterion(asked: Question, *, for_rollback: Comparison, for_promote: Comparison) -> Criterion:
@@ -59,7 +66,7 @@ def title_of(asked: Question) -> str:
 
 def _row(asked: Question, found: Criterion, *, for_rollback: Comparison, for_promote: Comparison) -> Row:
     lower, upper = _shown_ends(asked, for_rollback=for_rollback, for_promote=for_promote)
-    unit, counts = _unit(asked, for_promote)
+    unit, counts = _unit(asked)
     row = row_of(
         replace(for_rollback, lower=lower, upper=upper),
         names=(asked.candidate, asked.metric.name, title_of(asked), unit, counts),
@@ -74,6 +81,7 @@ def _row(asked: Question, found: Criterion, *, for_rollback: Comparison, for_pro
         "alpha_promote": for_promote.alpha,
         "margin_unit": margin_unit(asked),
         "margin": found.margin if asked.gate.margin is not None or asked.gate.limit is not None else None,
+        "needs": needs(asked),
         "harm_lower": finite(found.lower),
         "harm_upper": finite(found.upper),
     }
@@ -88,13 +96,38 @@ def _shown_ends(asked: Question, *, for_rollback: Comparison, for_promote: Compa
     return (safe.lower, harmful.upper) if asked.higher_is_better else (harmful.lower, safe.upper)
 
 
-def _unit(asked: Question, result: Comparison) -> tuple[str, str]:
+def _unit(asked: Question) -> tuple[str, str]:
     """The unit of an effect, and what is counted."""
-    if result.method == "arm-given-event":
-        return "ratio", "events"
+    if _is_ratio(asked):
+        return "ratio", "first events" if asked.sticky else "events"
     unit = "share" if asked.metric.scale is Scale.SHARE or asked.relative else "value"
     counted = "pairs" if asked.metric.name == "agreement" else _UNITS[asked.design]
+    if asked.sticky and counted == "requests":
+        counted = "units"
     return unit, counted
+
+
+def needs(asked: Question) -> str:
+    """What the interval of the effect must do for the gate to pass."""
+    margin, unit = asked.margin, margin_unit(asked)
+    if asked.gate.role is GateRole.INFO:
+        return ""
+    if asked.gate.role is GateRole.EQUIVALENCE:
+        ratios = f"between {1 - margin:.4g} and {1 + margin:.4g}"
+        return ratios if _is_ratio(asked) else f"between -{amount(margin, unit)} and {amount(margin, unit)}"
+    side = "above" if asked.higher_is_better else "below"
+    if asked.gate.role is GateRole.SUCCESS:
+        return f"{side} {1 if _is_ratio(asked) else 0}"
+    if asked.design is Design.LIMIT:
+        return f"{side} {amount(asked.gate.limit, unit)}"
+    if _is_ratio(asked):
+        return f"{side} {1 - margin if asked.higher_is_better else 1 + margin:.4g}"
+    return f"{side} {'-' if asked.higher_is_better else ''}{amount(margin, unit)}"
+
+
+def _is_ratio(asked: Question) -> bool:
+    by_units = asked.sticky and asked.metric.name not in FIRST_EVENTS
+    return asked.relative and asked.design is Design.SPLIT and asked.metric.scale is Scale.SHARE and not by_units
 
 
 def margin_unit(asked: Question) -> str:

@@ -1,7 +1,9 @@
 """Reading what a report or a status is made of: one transaction, so that all of it is of one moment."""
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, select
+from sqlalchemy import Engine as Database
 
+from modelctl.conduct import Engine
 from modelctl.controlplane.comparison import Evidence
 from modelctl.controlplane.funnel import funnels_of
 from modelctl.controlplane.judging import Judgement, judge
@@ -13,12 +15,13 @@ from modelctl.rollout import Rollout
 from modelctl.store import catalog, reading, summing
 from modelctl.store import engine as store
 from modelctl.store.summing import Sum
+from modelctl.store.tables import decision
 
 WORST = 10
 AUDIT = 200
 
 
-def findings(engine: Engine, route: str, *, rollout: int | None = None) -> Findings:
+def findings(engine: Database, route: str, *, rollout: int | None = None) -> Findings:
     """Everything for the report of the route's open rollout, else its last one, else the one asked for. Raises NotFound."""
     with store.reading(engine) as connection:
         chosen = _chosen(connection, route, rollout=rollout)
@@ -27,7 +30,6 @@ def findings(engine: Engine, route: str, *, rollout: int | None = None) -> Findi
             evidence=evidence,
             rows=rows,
             newest=evidence.newest,
-            scores=reading.scores(connection, chosen.id),
             worst=tuple(
                 pair
                 for candidate in chosen.candidates
@@ -46,8 +48,21 @@ def evidence_of(connection: Connection, rollout: Rollout, *, metrics: tuple[str,
         sums=Sums(rows),
         pivots=summing.pivots(connection, rollout.route, rollout=rollout.id),
         newest=summing.newest_minute(connection, rollout.route, rollout=rollout.id),
+        looks=looks_taken(connection, rollout),
     )
     return evidence, rows
+
+
+LOOK = "look:"
+"""How the kinds of stored decisions begin that keep planned looks: look:1, look:2; their sentence is the share of max_n."""
+
+
+def looks_taken(connection: Connection, rollout: Rollout) -> tuple[float, ...]:
+    """The shares of max_n at which the rollout's planned looks were taken, in their order. None but under the engine gst."""
+    if rollout.conduct.engine is not Engine.GROUP_SEQUENTIAL:
+        return ()
+    kept = select(decision.c.sentence).where(decision.c.rollout == rollout.id, decision.c.kind.startswith(LOOK))
+    return tuple(float(row.sentence) for row in connection.execute(kept.order_by(decision.c.id)))
 
 
 def judgement_of(connection: Connection, rollout: Rollout, *, at: int) -> tuple[Evidence, Judgement]:

@@ -13,6 +13,7 @@ from modelctl.controlplane import sentences
 from modelctl.controlplane.comparing import compare
 from modelctl.controlplane.comparison import Compared, Evidence
 from modelctl.controlplane.deciding import Decided, decide_rollout
+from modelctl.controlplane.engines import due_look
 from modelctl.controlplane.exposure import Harm, harm_of, missing_at
 from modelctl.controlplane.figures import duration
 from modelctl.controlplane.funnel import Funnel
@@ -26,7 +27,8 @@ NO_DATA = "no-data"
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """`word` is promote, rollback, continue, inconclusive, invalid or no-data. `needs` says what is still open; `commands` act on
     it. `winner` is the candidate that is promoted, else empty. `harms` are those of guardrails and equivalences; `faults` say why
-    the evidence cannot be used. `n` counts the candidates' requests (units, when these are sticky) and pairs."""
+    the evidence cannot be used. `n` counts the candidates' requests (units, when these are sticky) and pairs. `look` is the share
+    of max_n at which the engine gst takes a planned look with this judgement, else 0: it is spent, so it must be stored."""
 
     word: str
     sentence: str
@@ -37,15 +39,16 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 0
     harms: tuple[Harm, ...] = ()
     faults: tuple[str, ...] = ()
+    look: float = 0.0
 
 
 def judge(evidence: Evidence, *, at: int, funnels: Sequence[Funnel] = ()) -> Judgement:
     """The judgement at Unix millisecond `at`."""
-    return judge_compared(evidence, compare(evidence), at=at, funnels=funnels)
+    return judge_compared(evidence, compare(evidence, at=at), at=at, funnels=funnels)
 
 
 def judge_compared(evidence: Evidence, compared: Sequence[Compared], *, at: int, funnels: Sequence[Funnel] = ()) -> Judgement:
-    """The same, of what `compare(evidence)` gave."""
+    """The same, of what `compare` gave."""
     decided = decide_rollout(evidence, compared, at=at)
     silent = decided.word is Word.CONTINUE and not decided.n
     return Judgement(
@@ -58,6 +61,7 @@ def judge_compared(evidence: Evidence, compared: Sequence[Compared], *, at: int,
         n=decided.n,
         harms=tuple(harm_of(row) for row in decided.rows if row.role in BOUNDED),
         faults=decided.faults,
+        look=due_look(evidence),
     )
 
 

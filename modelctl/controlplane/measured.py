@@ -187,6 +187,10 @@ def rate(arms: Sequence[Proportion]) -> float | None:
 
 def spread_tau(values: Moments) -> float:
     """What a mean's interval is tuned for when nothing is declared."""
-    spread = math.sqrt(values.variance or 0.0)
+    return mean_spread(values.variance or 0.0)
+
+
+def mean_spread(variance: float) -> float:
+    """The same from the variance of one unit."""
     # Without spread there is no interval either, whatever tau is.
-    return mixing_sd_at(spread / math.sqrt(TUNED_UNITS)) if spread > 0 else 1.0
+    return mixing_sd_at(math.sqrt(variance / TUNED_UNITS)) if variance > 0 else 1.0

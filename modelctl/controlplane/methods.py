@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from modelctl.controlplane.engines import interval
 from modelctl.controlplane.measured import (
     Question,
     mean,
@@ -24,27 +25,21 @@ from modelctl.gate import GateRole
 from modelctl.metric import Design, Scale
 from modelctl.statistics import arm_given_event, coin, difference, difference_exact, grid_betting, relative
 from modelctl.statistics.arm_given_event import EventStage
-from modelctl.statistics.comparison import Comparison
+from modelctl.statistics.comparison import Comparison, State
 from modelctl.statistics.difference import MeanStage
 from modelctl.statistics.moments import Moments, merge_all
-from modelctl.statistics.tuning import concentration
+from modelctl.statistics.tuning import limit_concentration
 
 Method = Callable[[Question, float], Comparison]
-
-EVENTS_AT_MARGIN = 5
-"""A share's prior is tuned for the number of units in which so many events are at the margin or the limit."""
-
-
-def method_for(asked: Question) -> Method:
-    """The function for this question."""
-    return METHODS[asked.metric.scale, asked.design, asked.relative]
 
 
 def share_difference(asked: Question, alpha: float) -> Comparison:
     """The stage-stratified difference; the exact box while events are too few for it."""
     stages, effect = proportion_stages(asked), asked.effect or math.nan
-    result = difference.compare_proportions(stages, tau=effect, alpha=alpha)
-    return result if result.usable else difference_exact.compare(stages, alpha=alpha)
+    estimate = difference.estimate_proportions(stages)
+    if estimate.state is not State.OK:
+        return difference_exact.compare(stages, alpha=alpha)
+    return interval(asked.evidence, estimate, tau=effect, alpha=alpha)
 
 
 def share_ratio(asked: Question, alpha: float) -> Comparison:
@@ -57,8 +52,7 @@ def share_ratio(asked: Question, alpha: float) -> Comparison:
 def share_against_limit(asked: Question, alpha: float) -> Comparison:
     """The candidate's own rate, from every stage in which it answered (or, for agreement, was shown)."""
     limit, arm = asked.gate.limit or 0.5, proportion(asked, asked.candidate)
-    rare = min(limit, 1 - limit)
-    result = coin.compare(arm.k, arm.n, null=limit, alpha=alpha, kappa=concentration(EVENTS_AT_MARGIN / rare))
+    result = coin.compare(arm.k, arm.n, null=limit, alpha=alpha, kappa=limit_concentration(min(limit, 1 - limit)))
     return replace(result, null=1.0 if asked.higher_is_better else 0.0)
 
 
@@ -79,17 +73,18 @@ def pair_shares_relative(asked: Question, alpha: float) -> Comparison:
 def mean_difference(asked: Question, alpha: float) -> Comparison:
     """The stage-stratified difference of means."""
     stages = mean_stages(asked)
-    return difference.compare_means(stages, tau=mean_tau(asked, stages), alpha=alpha)
+    tau = mean_tau(asked, _spread(stages))
+    return interval(asked.evidence, difference.estimate_means(stages), tau=tau, alpha=alpha)
 
 
 def mean_change(asked: Question, alpha: float) -> Comparison:
     """The relative change of a mean by linear contrasts."""
     stages = mean_stages(asked)
-    tau = mean_tau(asked, stages)
+    tau = mean_tau(asked, _spread(stages))
 
     def contrast(factor: float) -> Comparison:
         scaled = [MeanStage(_scaled(stage.baseline, factor), stage.candidate) for stage in stages]
-        return difference.compare_means(scaled, tau=tau, alpha=alpha)
+        return interval(asked.evidence, difference.estimate_means(scaled), tau=tau, alpha=alpha)
 
     baseline = merge_all(stage.baseline for stage in stages)
     return relative.by_contrast(contrast, baseline=baseline.mean, ends=change_ends(asked))
@@ -98,15 +93,17 @@ def mean_change(asked: Question, alpha: float) -> Comparison:
 def pair_means(asked: Question, alpha: float) -> Comparison:
     """The mean of candidate minus baseline over the pairs."""
     differences = pair_differences(asked)
-    return difference.compare_paired(differences, tau=asked.effect or spread_tau(differences), alpha=alpha)
+    estimate = difference.estimate_paired(differences)
+    return interval(asked.evidence, estimate, tau=asked.effect or spread_tau(differences), alpha=alpha)
 
 
 def pair_means_relative(asked: Question, alpha: float) -> Comparison:
     """The same as a share of the baseline's own mean, each at half the level."""
     baseline = mean(asked, asked.evidence.rollout.baseline)
-    own = difference.compare_paired(baseline, tau=spread_tau(baseline), alpha=alpha / 2)
-    differences = pair_differences(asked)
-    pairs = difference.compare_paired(differences, tau=spread_tau(differences), alpha=alpha / 2)
+    own, pairs = (
+        interval(asked.evidence, difference.estimate_paired(values), tau=spread_tau(values), alpha=alpha / 2)
+        for values in (baseline, pair_differences(asked))
+    )
     return relative.by_box(pairs, baseline=(own.lower, baseline.mean, own.upper))
 
 
@@ -126,12 +123,14 @@ METHODS: Mapping[tuple[Scale, Design, bool], Method] = MappingProxyType(
 """By scale, design, and whether the margin is relative."""
 
 
-def mean_tau(asked: Question, stages: list[MeanStage]) -> float:
+def mean_tau(asked: Question, spread: float) -> float:
     """The declared effect; of a relative margin its share of the pivot, which is the first value; else by the data's spread."""
-    if asked.effect is not None:
+    if asked.effect is not None and not asked.relative:
         return asked.effect
-    if asked.relative and asked.pivot:
-        return asked.margin * abs(asked.pivot)
+    return asked.margin * abs(asked.pivot) if asked.relative and asked.pivot else spread
+
+
+def _spread(stages: list[MeanStage]) -> float:
     return spread_tau(merge_all(arm for stage in stages for arm in (stage.baseline, stage.candidate)))
 
 

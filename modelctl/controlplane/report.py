@@ -1,6 +1,6 @@
 """The report people decide by, as frozen values: everything it shows, and the sums to recompute it from. Pure.
 
-Read from rollups only, except the worst disagreements, the feedback and the audit trail.
+Read from rollups only, except the worst disagreements and the audit trail.
 """
 
 import math
@@ -32,8 +32,9 @@ from modelctl.kinds.value import number_text
 from modelctl.rollout import Stage
 from modelctl.statistics.sample_ratio import SampleRatio
 from modelctl.store.catalog import Event
-from modelctl.store.reading import Body, Pair, Score, Side
+from modelctl.store.reading import Body, Pair, Side
 from modelctl.store.summing import Sum
+from modelctl.traffic import Role
 
 VERSION = 1
 PREVIEW = 400
@@ -141,7 +142,6 @@ class Findings:
     evidence: Evidence
     rows: tuple[Sum, ...]
     newest: int | None
-    scores: tuple[Score, ...] = ()
     worst: tuple[Pair, ...] = ()
     audit: tuple[Event, ...] = ()
 
@@ -164,7 +164,7 @@ def summarise(evidence: Evidence, *, at: int) -> Short:
 def write_report(found: Findings, *, at: int) -> Report:
     """The whole report, as of Unix microsecond `at`."""
     evidence = found.evidence
-    compared, split, funnels = compare(evidence), compare_split(evidence), funnels_of(evidence)
+    compared, split, funnels = compare(evidence, at=at // 1000), compare_split(evidence), funnels_of(evidence)
     sticky = evidence.rollout.unit != "request"
     candidates = evidence.rollout.candidates
     return Report(
@@ -180,7 +180,7 @@ def write_report(found: Findings, *, at: int) -> Report:
         numbers=tuple(one for one in (numbers(evidence, name) for name in candidates) if one is not None),
         latencies=latencies(evidence),
         outcomes=outcomes(evidence),
-        feedback=accuracies(found.scores),
+        feedback=accuracies(evidence),
         worst=tuple(_disagreement(pair) for pair in found.worst),
         audit=found.audit,
         aggregates=Aggregates(sums=found.rows, pivots=evidence.pivots),
@@ -237,8 +237,8 @@ def _stage(evidence: Evidence, stage: Stage, *, arms: Sequence[str]) -> StageLin
         id=stage.id,
         opened_at=stage.opened_at,
         closed_at=stage.closed_at,
-        answers={arm.backend: arm.answers for arm in stage.arms},
-        shown={arm.backend: arm.shown for arm in stage.arms},
+        answers={arm.backend: arm.answers for arm in stage.arms if arm.role is not Role.NOISE},
+        shown={arm.backend: arm.shown for arm in stage.arms if arm.role is not Role.NOISE},
         requests={arm: evidence.sums.n(arm, "requests", stage=stage.id) for arm in arms},
     )
 

@@ -65,12 +65,10 @@ def is_open(row: Row) -> bool:
 
 
 def waits(row: Row) -> str:
-    """One gate's interval of effect and what its harm needs to be."""
+    """One gate's interval of effect and what it needs to be."""
     if row.finding == "no-data":
         return f"{row.candidate_name}, {row.title}: {row.reason}."
-    needs = f"needs harm below {amount(row.margin, row.margin_unit)}" if row.role in BOUNDED else "needs to be better"
-    harm = f"harm {amount(row.harm_lower, row.margin_unit)} to {amount(row.harm_upper, row.margin_unit)}"
-    return f"{row.candidate_name}, {row.title}: {_effect(row)} ({row.n:,} {row.counts}), {harm}, {needs}."
+    return f"{row.candidate_name}, {row.title}: {_effect(row)} ({row.n:,} {row.counts}), needs {row.needs}."
 
 
 def not_proven(row: Row) -> str:
@@ -117,29 +115,28 @@ def _nearness(row: Row) -> float:
 
 
 def _effect(row: Row) -> str:
-    between = f"{figure(row.lower, row.unit)} to {figure(row.upper, row.unit)}"
-    return f"ratio {between}" if row.unit == "ratio" else between
+    """The interval of the effect, in words of its unit."""
+    if row.unit == "ratio":
+        return f"ratio {figure(row.lower, row.unit)} to {figure(row.upper, row.unit)}"
+    if row.margin_unit == "points":
+        low, high = (amount(end, "points").removesuffix(" points") for end in (row.lower, row.upper))
+        return f"{low} to {high} points"
+    return f"{figure(row.lower, row.unit)} to {figure(row.upper, row.unit)}"
 
 
 def _harm(row: Row) -> str:
+    """What is proven. Failures without a margin are said as such."""
+    name, tolerated = row.candidate_name, f", margin {amount(row.margin, row.margin_unit)}" if row.gate else ""
     figures = f"{figure(row.lower, row.unit)} to {figure(row.upper, row.unit)}"
-    name = row.candidate_name
-    tolerated = f", margin {amount(row.margin, row.margin_unit)}" if row.gate else ""
     if row.unit == "ratio" and row.metric in ("failure_ratio", "error_rate"):
         return f"{name} fails {figures} times as often as the baseline ({row.n:,} failures seen{tolerated})."
     if row.unit == "ratio":
-        return f"{name}: {row.title} {figures} times the baseline's ({row.n:,} {row.counts}{tolerated})."
-    if row.gate:
-        return f"{name} is worse on {row.title}: {_sides(row)}{figures} ({row.n:,} {row.counts}{tolerated})."
+        return f"{name}, {row.title}: {figures} times the baseline's ({row.n:,} {row.counts}{tolerated})."
     values = f"{share(row.candidate)} against {share(row.baseline)}"
+    if row.gate:
+        sides = f"{values}, a difference of " if row.margin_unit == "points" else ""
+        return f"{name} is worse: {row.title}, {sides}{_effect(row)} ({row.n:,} {row.counts}{tolerated})."
     return f"{name} fails more: {values}, a difference of {figures} ({row.n:,} {row.counts}; {row.title})."
-
-
-def _sides(row: Row) -> str:
-    if row.candidate is None or row.baseline is None or row.margin_unit == "rate":
-        return ""
-    unit = "value" if row.unit == "value" or row.margin_unit == "value" else row.unit
-    return f"{figure(row.candidate, unit)} against {figure(row.baseline, unit)}, a difference of "
 
 
 def _ruled_out(row: Row) -> str:

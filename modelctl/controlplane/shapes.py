@@ -1,7 +1,6 @@
 """How answers are distributed: labels and numbers of pairs, latencies, outcomes, feedback. Shown; nothing here decides. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
 
 import msgspec
 
@@ -14,7 +13,6 @@ from modelctl.statistics.comparison import State
 from modelctl.statistics.paired import bland_altman
 from modelctl.statistics.quantiles import Histogram
 from modelctl.statistics.tuning import ALPHA
-from modelctl.store.reading import Score
 
 SHOWN_LABELS = 20
 KAPPA_LABELS = 300
@@ -161,7 +159,7 @@ def numbers(evidence: Evidence, candidate: str) -> Numbers | None:
 def latencies(evidence: Evidence) -> tuple[Latency, ...]:
     """What arms took for requests they answered, then what both sides took for the requests a candidate was shown."""
     arms = (evidence.rollout.baseline, *evidence.rollout.candidates)
-    found = [_latency(arm, evidence.sums.counts(arm, "latency"), shown=False) for arm in arms]
+    found = [_latency(arm, _answered(evidence, arm), shown=False) for arm in arms]
     for candidate in evidence.rollout.candidates:
         pairs = evidence.sums.counts(candidate, "pair_latency")
         buckets = {key.removeprefix("candidate:"): n for key, n in pairs.items() if key.startswith("candidate:")}
@@ -180,19 +178,26 @@ def outcomes(evidence: Evidence) -> tuple[Outcomes, ...]:
     return tuple(found)
 
 
-def accuracies(scores: Iterable[Score]) -> tuple[Accuracy, ...]:
-    """One line per arm that has feedback."""
-    return tuple(
-        Accuracy(
-            arm=score.arm,
-            shown=score.shown,
-            labels=score.labels,
-            correct=score.correct,
-            accuracy=score.correct / score.labels if score.labels else None,
-            numbers=score.numbers,
-            mean_absolute_error=score.absolute_error / score.numbers if score.numbers else None,
-        )
-        for score in scores
+def accuracies(evidence: Evidence) -> tuple[Accuracy, ...]:
+    """One line per arm that has feedback: first for what it answered, then for what it was shown."""
+    arms = (evidence.rollout.baseline, *evidence.rollout.candidates)
+    found = [_accuracy(evidence, arm, shown=False) for arm in arms]
+    found += [_accuracy(evidence, arm, shown=True) for arm in evidence.rollout.candidates]
+    return tuple(one for one in found if one.labels or one.numbers)
+
+
+def _accuracy(evidence: Evidence, arm: str, *, shown: bool) -> Accuracy:
+    prefix = "shown_" if shown else ""
+    labels = evidence.sums.over_stages(arm, f"{prefix}accuracy")
+    numbers = evidence.sums.over_stages(arm, f"{prefix}absolute_error")
+    return Accuracy(
+        arm=arm,
+        shown=shown,
+        labels=labels.n,
+        correct=labels.k,
+        accuracy=labels.k / labels.n if labels.n else None,
+        numbers=numbers.n,
+        mean_absolute_error=numbers.s1 / numbers.n if numbers.n else None,
     )
 
 
@@ -213,6 +218,11 @@ def _kappa(cells: dict[tuple[str, str], int], labels: list[str]) -> tuple[float 
         return None, None, None, f"{len(labels):,} different labels are too many for kappa; is the prediction a label at all?"
     found = cohen_kappa(_matrix(cells, tuple(labels)))
     return found.kappa, found.lower, found.upper, found.reason
+
+
+def _answered(evidence: Evidence, arm: str) -> dict[str, int]:
+    """Everything an arm answered, the first minute of its stages included: that is excused in verdicts, not hidden."""
+    return dict(Counter(evidence.sums.counts(arm, "latency")) + Counter(evidence.sums.counts(arm, "latency_warm")))
 
 
 def _latency(arm: str, counts: dict[str, int], *, shown: bool) -> Latency:

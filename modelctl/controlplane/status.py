@@ -22,7 +22,7 @@ from modelctl.store.catalog import Catalog, RouteEntry
 from modelctl.store.decisions import Decision
 from modelctl.store.engine import reading as transaction
 from modelctl.store.reading import Spool
-from modelctl.traffic import ALL, Arm
+from modelctl.traffic import ALL, Arm, Role
 
 WINDOW_MINUTES = 5
 _SERVED = ("requests", "error")
@@ -187,6 +187,8 @@ def _rollout(rollout: Rollout) -> RolloutStatus:
 
 
 def _arm(arm: Arm, arms: Sequence[Arm], *, recent: Sums, stage: Sums) -> ArmStatus:
+    if arm.role is Role.NOISE:  # the requests of its backend are the baseline's
+        recent = stage = Sums(())
     errors = stage.over_stages(arm.backend, "error")
     return ArmStatus(
         backend=arm.backend,
@@ -202,7 +204,7 @@ def _arm(arm: Arm, arms: Sequence[Arm], *, recent: Sums, stage: Sums) -> ArmStat
 
 
 def _observed(arm: Arm, arms: Sequence[Arm], *, sums: Sums) -> float | None:
-    total = sum(sums.n(other.backend, "requests") for other in arms)
+    total = sum(sums.n(other.backend, "requests") for other in arms if other.role is not Role.NOISE)
     return ALL * sums.n(arm.backend, "requests") / total if total else None
 
 

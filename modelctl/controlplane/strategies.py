@@ -15,15 +15,22 @@ from modelctl.errors import InvalidInput
 from modelctl.rollout import Step
 from modelctl.traffic import ALL, Arm, Role, checked_name
 
+_LONGEST_BAKE = 366 * 86_400_000
+
 P = TypeVar("P", bound=msgspec.Struct)
 P_contra = TypeVar("P_contra", contravariant=True)
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`percent_bp` answers first, then each of `steps_bp`; of what the baseline answers, `shadow_bp` is shown as well."""
+    """`percent_bp` answers first, then each of `steps_bp`; of what the baseline answers, `shadow_bp` is shown as well.
+
+    Each step lasts `bake_ms` at least. At the shares `holds_bp` automation stops until a person advances.
+    """
 
     percent_bp: int
     steps_bp: tuple[int, ...] = ()
+    holds_bp: tuple[int, ...] = ()
+    bake_ms: int = 0
     shadow_bp: int = 0
     max_inflight: int = 256
 
@@ -36,6 +43,13 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 f"the steps of a canary must rise from its percent: {' -> '.join(map(percent, self.rungs))} does not; "
                 "leave out the steps that are not above the one before them"
             )
+        strange = [percent(share) for share in self.holds_bp if share not in self.rungs]
+        if strange:
+            raise InvalidInput(
+                f"holds_bp names {', '.join(strange)}, which is no step of this canary; "
+                f"its steps are {', '.join(map(percent, self.rungs))}"
+            )
+        _check_bake(self.bake_ms)
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -44,17 +58,38 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`percent_bp` of the requests is shown to every candidate, at most `max_inflight` at once to each."""
+    """`percent_bp` of the requests is shown to every candidate, at most `max_inflight` at once to each.
+
+    Of what is shown, `noise_bp` is sent to the baseline a second time: how much its answers differ from each other.
+    """
 
     percent_bp: int = ALL
+    noise_bp: int = 0
     max_inflight: int = 256
 
     def __post_init__(self) -> None:
         _check_share("percent_bp", self.percent_bp, low=1)
+        _check_share("noise_bp", self.noise_bp, low=0)
 
 
 class BlueGreen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """It has no parameters: green is reachable at the preview address, then answers everything."""
+    """Green is reachable at the preview address, then answers everything. Before the switch it can be judged against blue:
+    shown `shadow_bp` of what blue answers, or answering `percent_bp` itself. What comes after the switch is no comparison.
+
+    Each step lasts `bake_ms` at least.
+    """
+
+    percent_bp: int = 0
+    shadow_bp: int = 0
+    bake_ms: int = 0
+    max_inflight: int = 256
+
+    def __post_init__(self) -> None:
+        _check_share("percent_bp", self.percent_bp, low=0)
+        _check_share("shadow_bp", self.shadow_bp, low=0)
+        if self.percent_bp == ALL:
+            raise InvalidInput("percent_bp of a blue-green is what green answers before the switch: less than 10000 basis points")
+        _check_bake(self.bake_ms)
 
 
 class Ab(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,27 +118,42 @@ def canary(baseline: str, candidates: tuple[str, ...], *, parameters: Canary) ->
             shown=parameters.shadow_bp,
             max_inflight=parameters.max_inflight,
         )
-        return Step(title=f"{percent(share)} to {candidate}", arms=(_baseline(baseline, ALL - share), arm))
+        return Step(
+            title=f"{percent(share)} to {candidate}",
+            arms=(_baseline(baseline, ALL - share), arm),
+            bake_ms=parameters.bake_ms,
+            hold=share in parameters.holds_bp,
+        )
 
     return tuple(step(share) for share in parameters.rungs)
 
 
 def shadow(baseline: str, candidates: tuple[str, ...], *, parameters: Shadow) -> tuple[Step, ...]:
-    """One step: the baseline answers everything, the candidates are shown a share of it."""
+    """One step: the baseline answers everything, the candidates are shown a share of it, and itself a share of that."""
     shown = tuple(
         Arm(backend=name, role=Role.CANDIDATE, shown=parameters.percent_bp, max_inflight=parameters.max_inflight)
         for name in candidates
     )
+    if parameters.noise_bp:
+        noise = Arm(backend=baseline, role=Role.NOISE, shown=parameters.noise_bp, max_inflight=parameters.max_inflight)
+        shown = (*shown, noise)
     title = f"{percent(parameters.percent_bp)} shown to {', '.join(candidates)}"
     return (Step(title=title, arms=(_baseline(baseline, ALL), *shown)),)
 
 
 def blue_green(baseline: str, candidates: tuple[str, ...], *, parameters: BlueGreen) -> tuple[Step, ...]:
-    """Preview, then switched. The arm without a share stays on the route, so its connections stay warm for going back."""
+    """Preview, perhaps with a share, then switched. The baseline stays on the route without one: going back finds it warm."""
     green = _only(candidates)
+    share = parameters.percent_bp
+    before = Arm(
+        backend=green, role=Role.CANDIDATE, answers=share, shown=parameters.shadow_bp, max_inflight=parameters.max_inflight
+    )
+    after = Arm(backend=green, role=Role.CANDIDATE, answers=ALL)
+    words = ["preview", *([f"{percent(share)} to {green}"] if share else [])]
+    words += [f"{percent(parameters.shadow_bp)} shown"] if parameters.shadow_bp else []
     return (
-        Step(title="preview", arms=(_baseline(baseline, ALL), Arm(backend=green, role=Role.CANDIDATE)), preview=green),
-        Step(title="switched", arms=(_baseline(baseline, 0), Arm(backend=green, role=Role.CANDIDATE, answers=ALL)), preview=green),
+        Step(title=", ".join(words), arms=(_baseline(baseline, ALL - share), before), preview=green, bake_ms=parameters.bake_ms),
+        Step(title="switched", arms=(_baseline(baseline, 0), after), preview=green, bake_ms=parameters.bake_ms),
     )
 
 
@@ -161,19 +211,25 @@ class Strategy(Generic[P]):
 
 def _canary_command(candidates: tuple[str, ...], parameters: Canary) -> str:
     words = [*candidates, f"--percent {percent(parameters.percent_bp)}"]
-    if parameters.steps_bp:
-        words.append(f"--steps {','.join(percent(share) for share in parameters.steps_bp)}")
-    if parameters.shadow_bp:
-        words.append(f"--shadow-percent {percent(parameters.shadow_bp)}")
-    return " ".join(words)
+    if parameters.steps_bp or parameters.holds_bp:
+        rungs = parameters.rungs if parameters.percent_bp in parameters.holds_bp else parameters.steps_bp
+        words.append(f"--steps {','.join(percent(share) + '!' * (share in parameters.holds_bp) for share in rungs)}")
+    return " ".join([*words, *_more_words(parameters)])
 
 
 def _shadow_command(candidates: tuple[str, ...], parameters: Shadow) -> str:
-    return " ".join([*candidates, f"--percent {percent(parameters.percent_bp)}"])
+    noise = [f"--noise-control {percent(parameters.noise_bp)}"] if parameters.noise_bp else []
+    return " ".join([*candidates, f"--percent {percent(parameters.percent_bp)}", *noise])
 
 
-def _plain_command(candidates: tuple[str, ...], _: BlueGreen) -> str:
-    return " ".join(candidates)
+def _blue_green_command(candidates: tuple[str, ...], parameters: BlueGreen) -> str:
+    share = [f"--percent {percent(parameters.percent_bp)}"] if parameters.percent_bp else []
+    return " ".join([*candidates, *share, *_more_words(parameters)])
+
+
+def _more_words(parameters: Canary | BlueGreen) -> list[str]:
+    shown = [f"--shadow-percent {percent(parameters.shadow_bp)}"] if parameters.shadow_bp else []
+    return [*shown, *([f"--bake {parameters.bake_ms}ms"] if parameters.bake_ms else [])]
 
 
 def _ab_command(_: tuple[str, ...], parameters: Ab) -> str:
@@ -188,7 +244,7 @@ STRATEGIES: Mapping[str, Strategy[Any]] = MappingProxyType(
     {
         "canary": Strategy(Canary, canary, _canary_command),
         "shadow": Strategy(Shadow, shadow, _shadow_command),
-        "blue-green": Strategy(BlueGreen, blue_green, _plain_command),
+        "blue-green": Strategy(BlueGreen, blue_green, _blue_green_command),
         "ab": Strategy(Ab, ab, _ab_command, _ab_names),
     }
 )
@@ -236,3 +292,8 @@ def _only(candidates: tuple[str, ...]) -> str:
 def _check_share(what: str, share: int, *, low: int) -> None:
     if not low <= share <= ALL:
         raise InvalidInput(f"{what} must be from {low} to {ALL} basis points (a basis point is 0.01%), not {share}")
+
+
+def _check_bake(bake_ms: int) -> None:
+    if not 0 <= bake_ms <= _LONGEST_BAKE:
+        raise InvalidInput(f"bake_ms must be from 0 to {_LONGEST_BAKE} (366 days), not {bake_ms}")

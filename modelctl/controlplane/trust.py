@@ -12,7 +12,7 @@ from modelctl.metric import Design, Source, metric_named
 from modelctl.rollout import Stage
 from modelctl.statistics import coin, sample_ratio
 from modelctl.statistics.sample_ratio import BLOCK_LOG_E, SampleRatio, ShareStage
-from modelctl.traffic import ALL
+from modelctl.traffic import ALL, Role
 
 PAIR_FLOOR = 0.98
 """Of the requests that were sent to a candidate, so many must have become pairs: those that did not may be the bad ones."""
@@ -61,7 +61,7 @@ def _stages(evidence: Evidence, metric: str) -> list[ShareStage]:
 
 
 def _stage(evidence: Evidence, stage: Stage, *, metric: str, arms: Sequence[str]) -> ShareStage:
-    answers = {arm.backend: arm.answers for arm in stage.arms}
+    answers = {arm.backend: arm.answers for arm in stage.arms if arm.role is not Role.NOISE}
     counts = tuple(evidence.sums.n(arm, metric, stage=stage.id) for arm in arms)
     return ShareStage(counts, tuple(answers.get(arm, 0) / ALL for arm in arms))
 
@@ -89,7 +89,7 @@ def _evidence(log_e: float) -> str:
 def _incomplete(evidence: Evidence, candidate: str) -> list[str]:
     """The requests that are still under way are no fault: at most the largest number in flight is left out."""
     counts = evidence.sums.counts(candidate, "funnel")
-    sent, paired = counts.get("sent", 0), counts.get("paired", 0)
+    sent, paired = counts.get("sent", 0), counts.get("paired", 0) + counts.get("duplicate", 0)
     under_way = max((arm.max_inflight for stage in evidence.stages for arm in stage.arms if arm.backend == candidate), default=0)
     complete = min(sent, paired + under_way)
     _, upper = coin.interval(complete, sent, alpha=_BLOCK_ALPHA)

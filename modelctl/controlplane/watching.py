@@ -94,7 +94,7 @@ def _may_return(connection: Connection, live: Catalog, *, rollout: Rollout, at: 
     if route is None or route.baseline != rollout.winner or not kept:
         return False
     table = events.c
-    changed = select(table.id).where(table.backend == rollout.baseline, table.at > rollout.closed_at * 1000)
+    changed = select(table.id).where(table.backend == rollout.baseline, table.at >= rollout.closed_at * 1000)
     renewed = changed.where(table.action.in_(("change-backend", "add-backend", "remove-backend"))).limit(1)
     return connection.execute(renewed).first() is None
 

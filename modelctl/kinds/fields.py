@@ -1,7 +1,7 @@
 """Two JSON documents, field by field: what is equal, and how the rest differs.
 
 A field is a leaf, named by its path: `meta.tags[0].name`. A name that holds one of `.[]"` or is empty stands as `["a.b"]`, so that
-no two fields have one path; a document that is a single value has the path "". An empty object or list is a leaf.
+no two fields have one path; a document that is a single value has the path `$`. An empty object or list is a leaf.
 """
 
 import json
@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-_PLAIN = re.compile(r'[^.\[\]"]+')
+ROOT = "$"
+"""The path of a document that is a single value."""
+
+_PLAIN = re.compile(r'(?!\$$)[^.\[\]"]+')
 
 
 class FieldClass(StrEnum):
@@ -55,7 +58,7 @@ def compared(baseline: object, candidate: object, *, tolerance: Tolerance = EXAC
             ours, theirs = _parts(path, a), _parts(path, b)
             waiting += [(at, ours.get(at, _ABSENT), theirs.get(at, _ABSENT)) for at in ours | theirs]
         elif _is_leaf(a) and _is_leaf(b):
-            found[path] = _leaf_class(a, b, tolerance=tolerance)
+            found[path or ROOT] = _leaf_class(a, b, tolerance=tolerance)
         else:
             found |= {at: FieldClass.MISSING for at, _ in _leaves(path, a)} | {at: FieldClass.EXTRA for at, _ in _leaves(path, b)}
     return dict(sorted(found.items()))
@@ -85,7 +88,7 @@ def _leaves(path: str, document: object) -> Iterator[tuple[str, object]]:
     while waiting:
         at, value = waiting.pop()
         if _is_leaf(value):
-            yield at, value
+            yield at or ROOT, value
         else:
             waiting += _parts(at, value).items()
 

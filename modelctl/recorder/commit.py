@@ -134,7 +134,7 @@ def _ask(connection: Connection, plan: Plan) -> frozenset[PairKey]:
     """Notes the batch's questions as asked; returns the pairs that ask again."""
     asked = plan.fresh.questions
     rows = [{**question._asdict(), "at": item.compared.served.at} for question, item in sorted(asked.items(), key=_of_question)]
-    new = {Question(*key) for key in insert_new(connection, pair_seen, rows=rows)}  # type: ignore[arg-type]
+    new = {Question(*key) for key in insert_new(connection, pair_seen, rows=rows)}
     return plan.fresh._replace(questions={question: item for question, item in asked.items() if question in new}).duplicates()
 
 

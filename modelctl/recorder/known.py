@@ -59,7 +59,7 @@ class Known:
         return judge(answer, self._backends.get(answer.backend))
 
 
-def terms_of(connection: Connection, stages: set[int], routes: set[str]) -> tuple[dict[int, Terms], dict[str, Terms]]:
+def terms_of(connection: Connection, *, stages: set[int], routes: set[str]) -> tuple[dict[int, Terms], dict[str, Terms]]:
     """Under which terms requests fell: in stages of rollouts, and on routes outside of them."""
     return _stages(connection, stages), {name: terms for name, terms in _routes(connection).items() if name in routes}
 

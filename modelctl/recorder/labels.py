@@ -1,9 +1,9 @@
 """Feedback joined to the answers it is about, each exactly once.
 
-The law: the sums hold the *joined* value of a feedback row for exactly those predictions and pairs of its request that are recorded.
-Whoever records a prediction or pair adds the joined value for it in the same transaction; the joiner, alone at that moment, takes the
-joined value back for all of them and adds the row's present value. So it does not matter which of them comes first, nor how often a
-value is replaced.
+The law: the sums hold the *joined* value of a feedback row for exactly those predictions and pairs of its request that are
+recorded. Whoever records a prediction or pair adds the joined value for it in the same transaction; the joiner, alone at that
+moment, takes the joined value back for all of them and adds the row's present value. So it does not matter which of them comes
+first, nor how often a value is replaced.
 
 Feedback whose request is not recorded stays and is looked at again after pauses that double up to an hour, or at once when the
 request is recorded. It is never given up.
@@ -12,7 +12,7 @@ request is recorded. It is never given up.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, bindparam, select, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, select, update
 
 from modelctl.recorder.book import Book
 from modelctl.recorder.label_sums import Fact, Target, add_fact, reward_pivots
@@ -98,31 +98,31 @@ def pause(tries: int) -> int:
     return min(_SHORTEST << min(tries, 12), _LONGEST)
 
 
-def _waiting(at: int) -> Any:
+def _waiting(at: int) -> Select[Any]:
     query = select(feedback).where(feedback.c.joined == 0, feedback.c.join_at <= at)
     return query.order_by(feedback.c.join_at, feedback.c.id).limit(ROWS)
 
 
 def _mark(connection: Connection, rows: Sequence[Row[Any]], *, first: dict[str, str]) -> None:
-    columns = {
-        "joined": 1,
-        "joined_label": bindparam("label"),
-        "joined_number": bindparam("number"),
-        "prediction_id": bindparam("first"),
-    }
-    statement = update(feedback).where(feedback.c.id == bindparam("row"), feedback.c.joined == 0).values(columns)
-    if rows:
-        connection.execute(
-            statement,
-            [{"row": row.id, "label": row.value_label, "number": row.value_number, "first": first[row.request_id]} for row in rows],
-        )
+    known = [{"row": row.id, "label": row.value_label, "number": row.value_number, "first": first[row.request_id]} for row in rows]
+    if known:
+        connection.execute(_JOINED, known)
 
 
 def _postpone(connection: Connection, rows: Sequence[Row[Any]], *, at: int) -> None:
-    columns = {"tries": bindparam("tries_now"), "join_at": bindparam("again")}
-    statement = update(feedback).where(feedback.c.id == bindparam("row")).values(columns)
-    if rows:
-        connection.execute(statement, [{"row": row.id, "tries_now": row.tries + 1, "again": at + pause(row.tries)} for row in rows])
+    unknown = [{"row": row.id, "tries_now": row.tries + 1, "again": at + pause(row.tries)} for row in rows]
+    if unknown:
+        connection.execute(_POSTPONED, unknown)
+
+
+_JOINED = (
+    update(feedback)
+    .where(feedback.c.id == bindparam("row"), feedback.c.joined == 0)
+    .values(joined=1, joined_label=bindparam("label"), joined_number=bindparam("number"), prediction_id=bindparam("first"))
+)
+_POSTPONED = (
+    update(feedback).where(feedback.c.id == bindparam("row")).values(tries=bindparam("tries_now"), join_at=bindparam("again"))
+)
 
 
 def _scope(target: Target) -> tuple[str, int]:

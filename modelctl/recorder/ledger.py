@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from modelctl.evidence import Context
@@ -40,6 +41,7 @@ def pivot_for(place: Place, metric: str) -> Pivot:
     return Pivot(place.route, place.rollout, metric)
 
 
+@lru_cache(maxsize=4096)
 def key_of(*parts: str) -> str:
     """A key of several parts: JSON."""
     return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))

@@ -1,13 +1,12 @@
 """Two JSON documents compared place by place. Pure.
 
-A document is flattened to its leaves: `a.b`, `scores[0]`, and `$` for a document that is a leaf itself. An empty object or list is a
-leaf. Names that hold more than letters, digits, `_` and `-` stand in brackets and quotes.
+A document is flattened to its leaves: `a.b`, `scores[0]`, and `$` for a document that is a leaf itself. An empty object or list is
+a leaf. Names that hold more than letters, digits, `_` and `-` stand in brackets and quotes.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterator
 
 from modelctl.kinds.value import bounded
 
@@ -25,12 +24,16 @@ _NOTHING = object()
 
 
 def differences(baseline: object, candidate: object) -> tuple[tuple[str, str], ...]:
-    """The class of every path of the two: equal, value, type, missing (the baseline alone has it) or extra.
+    """The class of every path of the two, which may be one: equal, value, type, missing (the baseline alone has it) or extra.
 
     Of more than MOST_PATHS, the rest (in the order of their names) is one path, `…`, once with every class among it.
     """
-    a, b = flat(baseline), flat(candidate)
-    classes = [(path, _class(a.get(path, _NOTHING), b.get(path, _NOTHING))) for path in a | b]
+    a = flat(baseline)
+    if baseline is candidate:
+        classes = [(path, EQUAL) for path in a]
+    else:
+        b = flat(candidate)
+        classes = [(path, _class(a.get(path, _NOTHING), b.get(path, _NOTHING))) for path in a | b]
     if len(classes) <= MOST_PATHS:
         return tuple(classes)
     classes.sort()
@@ -41,26 +44,25 @@ def differences(baseline: object, candidate: object) -> tuple[tuple[str, str], .
 def flat(document: object) -> dict[str, object]:
     """The leaves by path: the first MOST_LEAVES of them, and nothing deeper than 64 levels."""
     found: dict[str, object] = {}
-    for path, leaf in _leaves(document, "", depth=0):
-        found[bounded(path, _LONGEST) or "$"] = leaf
-        if len(found) >= MOST_LEAVES:
-            break
+    _flatten(document, "", depth=0, found=found)
     return found
 
 
-def _leaves(value: object, path: str, *, depth: int) -> Iterator[tuple[str, object]]:
-    if not isinstance(value, dict | list) or not value or depth >= _DEEPEST:
-        yield path, value
+def _flatten(value: object, path: str, *, depth: int, found: dict[str, object]) -> None:
+    if len(found) >= MOST_LEAVES:
+        return
+    if not value or depth >= _DEEPEST or not isinstance(value, dict | list):
+        found[path if path and path.isascii() and len(path) <= _LONGEST else bounded(path, _LONGEST) or "$"] = value
     elif isinstance(value, dict):
         for name in sorted(value):
-            yield from _leaves(value[name], _member(path, name), depth=depth + 1)
+            _flatten(value[name], _member(path, name), depth=depth + 1, found=found)
     else:
         for place, part in enumerate(value):
-            yield from _leaves(part, f"{path}[{place}]", depth=depth + 1)
+            _flatten(part, f"{path}[{place}]", depth=depth + 1, found=found)
 
 
 def _member(path: str, name: str) -> str:
-    if not _PLAIN.fullmatch(name):
+    if not name.isidentifier() and not _PLAIN.fullmatch(name):
         return f"{path}[{json.dumps(name)}]"
     return f"{path}.{name}" if path else name
 

@@ -107,7 +107,9 @@ def _compared(record: Compared, judge: Judge, *, terms: Terms) -> ComparedReadin
     digest = digest_of(record.served.request)
     if not baseline.outcome is candidate.outcome is Outcome.OK:
         return reading((), _slices(record.served, terms), (), digest)
-    a, b = document_of(record.served.answer), document_of(record.shadow)
+    a = document_of(record.served.answer)
+    same = _bytes(record.shadow) == _bytes(record.served.answer)
+    b = a if same else document_of(record.shadow)
     both = tuple(zip(measured(a, terms.fields), measured(b, terms.fields), strict=True))
     paths = () if a is ABSENT or b is ABSENT else differences(a, b)
     return reading(both, _slices(record.served, terms), paths, digest)
@@ -122,6 +124,10 @@ def digest_of(request: Request) -> str:
         digest.update(len(part).to_bytes(4, "big") + part)
     digest.update(request.body)
     return digest.hexdigest()
+
+
+def _bytes(answer: Answer) -> tuple[bytes, int, bytes]:
+    return answer.body, answer.size, answer.encoding
 
 
 def _slices(served: Served, terms: Terms) -> Slices:

@@ -1,7 +1,7 @@
 """Records folded into sums that merge by addition: however a stream is cut into batches, the sums are the same. Pure.
 
-The rows of `rollup`, by metric; `key` is "" and unnamed sums are 0 unless said. NAME is one of a route's own metrics, METRIC is error,
-timeout, number, field:NAME, accuracy, log_loss, brier, absolute_error or reward:
+The rows of `rollup`, by metric; `key` is "" and unnamed sums are 0 unless said. NAME is one of a route's own metrics, METRIC is
+error, timeout, number, field:NAME, accuracy, log_loss, brier, absolute_error or reward:
 
     about an arm that answered, one count per request
       requests         key: outcome

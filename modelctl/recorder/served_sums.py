@@ -122,4 +122,4 @@ def _add_funnel(book: Book, place: Place, *, reading: ServedReading) -> None:
 
 
 def _of(place: Place, arm: str) -> Place:
-    return place._replace(arm=storable(arm))
+    return Place(place.route, place.rollout, place.stage, storable(arm), place.minute)

@@ -31,8 +31,8 @@ def write_sums(connection: Connection, book: Book) -> None:
     totals = upsert_totals(connection, unit_total, rows=book.units.totals())
     book.units.settle(
         book.ledger,
-        [FirstKey(*key) for key in inserted],  # type: ignore[arg-type]
-        totals={UnitKey(*(row[name] for name in UnitKey._fields)): Total(int(row["n"]), float(row["s"])) for row in totals},
+        [FirstKey(*key) for key in inserted],
+        totals={UnitKey(*row[:5]): Total(row[5], row[6]) for row in totals},
     )
     upsert_adding(connection, rollup, rows=book.ledger.rows())
 

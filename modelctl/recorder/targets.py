@@ -43,7 +43,7 @@ def recorded_targets(connection: Connection, requests: Sequence[str]) -> tuple[F
     """By request, what the database holds that feedback counts for; and the id of each request's first prediction."""
     predictions = connection.execute(select(*_PREDICTION).where(prediction.c.request_id.in_(requests))).all()
     stages, routes = {row.stage for row in predictions if row.rollout}, {row.route for row in predictions if not row.rollout}
-    by_stage, by_route = terms_of(connection, stages, routes)
+    by_stage, by_route = terms_of(connection, stages=stages, routes=routes)
     found: Found = {}
     first: dict[str, str] = {}
     for row in predictions:

@@ -1,8 +1,8 @@
 """Units that stay on their arm: where each met an event first, and sums over units instead of requests. Pure.
 
 The requests of one unit are not independent, so a difference of sticky arms is judged on units (delta method) and an event counts
-once for each. What a unit comes to stands in the tables `first_event` and `unit_total`; the sums over all units in `rollup` are kept
-up from the change of each unit's products. A request without a unit was drawn by itself: it is a unit of its own, and no table
+once for each. What a unit comes to stands in the tables `first_event` and `unit_total`; the sums over all units in `rollup` are
+kept up from the change of each unit's products. A request without a unit was drawn by itself: it is a unit of its own, and no table
 remembers it.
 """
 

@@ -172,14 +172,18 @@ class Undecided(Protocol):
         """It is decided."""
 
 
-def choose(request: Undecided) -> None:
-    """Decide, or wait for more of the body: to be asked again when more has come, and when the time is over."""
+def choose(request: Undecided, split: Decision) -> None:
+    """Decide, or wait for more of the body: to be asked again when more has come, and when the time is over.
+
+    `split` is what is decided when nothing else decides.
+    """
+    request.decision = split
     choice = request.route.choice
     addressed = choice.of_address(request.head) if choice is not None and not request.decide_by else None
     if addressed is not None or choice is None:
-        request.go(addressed or request.decision)
+        request.go(addressed or split)
         return
-    now = request.decision.answering.target.clock.now
+    now = split.answering.target.clock.now
     large = max(request.size, request.head.length or 0) > READABLE
     late = request.decide_by != 0.0 and now >= request.decide_by
     body = b"".join(request.kept) if request.complete and not large else None
@@ -192,4 +196,4 @@ def choose(request: Undecided) -> None:
     if place == _SPLIT and body is None and choice.reads_bodies:
         choice.unread.large += large
         choice.unread.late += not large
-    request.go(request.decision if place == _SPLIT else choice.of_rule(place))
+    request.go(split if place == _SPLIT else choice.of_rule(place))

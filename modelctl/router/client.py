@@ -120,7 +120,7 @@ class ClientConnection:
             return
         if self.active is not None and self.active.decide_by:
             self.deadline = self._clock.now + self._settings.body_timeout
-            choose(self.active)
+            choose(self.active, self.active.decision)
             return
         if self._hold.why and self.active is not None:
             # It is not read, so it cannot be late: it waits for a backend or for the answers before its own.

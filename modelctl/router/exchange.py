@@ -124,11 +124,11 @@ class Exchange:
         if route.unit_field:
             self.unit = self.head.unit(route.unit_field)
         self.client.load.inflight += 1
-        decision = self.decision = route.decide(self.unit or self.request_id)
+        decision = route.decide(self.unit or self.request_id)
         if route.choice is None:
             self.go(decision)
         else:
-            choose(self)
+            choose(self, decision)
 
     def go(self, decision: Decision) -> None:
         """It is decided: ask the arm's backend for a connection."""
@@ -207,8 +207,8 @@ class Exchange:
     def more(self) -> None:
         """More of the request came with a later read: the backend's time to answer begins anew."""
         if self.decide_by:
-            choose(self)
-            if self.done:
+            choose(self, self.decision)
+            if self.done or self.decide_by:
                 return
         if self.upload and self.upstream is not None:
             self.upstream.extend()
@@ -227,7 +227,7 @@ class Exchange:
         elif self._upload_size > HIGH_WATER:
             self.client.pause_upload()
         if self.complete and self.shadows is None and not self.done and self.decision.shown:
-            show(self, self.client.load)
+            self.shadows, self.shown = show(self, self.decision.shown, load=self.client.load)
 
     def pause(self) -> None:
         """Part of Leg: the backend is slow to read."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from modelctl import evidence
 from modelctl.evidence import Answer, encode_compared
-from modelctl.router.decision import Decision, Leg
+from modelctl.router.decision import Leg
 from modelctl.router.outgoing import recorded
 from modelctl.router.overload import Load
 from modelctl.router.table import CompiledRoute
@@ -33,9 +33,6 @@ class Shown(Protocol):
     route: CompiledRoute
     served: bytes
     gone: bool
-    decision: Decision
-    shown: tuple[tuple[str, str], ...]
-    shadows: "list[ShadowCopy] | None"
 
     def request_head(self, upstream: Upstream, extra: bytes) -> bytes:
         """The head for one endpoint."""
@@ -54,18 +51,17 @@ def unfit(exchange: Shown, load: Load) -> str:
     return evidence.SHED if load.shedding or exchange.kept_size < exchange.size else ""
 
 
-def show(exchange: Shown, load: Load) -> None:
-    """Send copies to the arms that are shown this request, in their order; write down why not where not."""
-    copies = []
-    fates = []
-    for leg in exchange.decision.shown:
+def show(exchange: Shown, legs: tuple[Leg, ...], *, load: Load) -> "tuple[list[ShadowCopy], tuple[tuple[str, str], ...]]":
+    """Send copies to the arms that are shown this request, in their order: those that went out, and the fate of each."""
+    copies: list[ShadowCopy] = []
+    fates: list[tuple[str, str]] = []
+    for leg in legs:
         copy = ShadowCopy(exchange, leg)
         fate = unfit(exchange, load) or copy.send()
         fates.append((leg.backend, fate))
         if fate == evidence.SENT:
             copies.append(copy)
-    exchange.shadows = copies
-    exchange.shown = tuple(fates)
+    return copies, tuple(fates)
 
 
 class ShadowCopy:

@@ -103,6 +103,20 @@ def merge(first: Clusters, second: Clusters) -> Clusters:
     )
 
 
+def scaled(arm: Clusters, factor: float) -> Clusters:
+    """The sums when every value is multiplied by `factor`, about the same pivot."""
+    gap = (factor - 1) * arm.pivot
+    return Clusters(
+        units=arm.units,
+        s=factor * arm.s + gap * arm.n,
+        n=arm.n,
+        ss=factor**2 * arm.ss + 2 * factor * gap * arm.sn + gap**2 * arm.nn,
+        nn=arm.nn,
+        sn=factor * arm.sn + gap * arm.nn,
+        pivot=arm.pivot,
+    )
+
+
 def standard_error(arm: Clusters) -> float | None:
     """sqrt(variance/K) of one arm's ratio; None below two units."""
     return None if arm.variance is None else math.sqrt(arm.variance / arm.units)
@@ -130,10 +144,11 @@ def variances(baseline: Clusters, candidate: Clusters) -> tuple[float, float]:
     return unpooled, pooled * (1 / max(baseline.units, 1) + 1 / max(candidate.units, 1))
 
 
-def estimate(stages: Sequence[ClusterStage]) -> Estimate:
+def estimate(stages: Sequence[ClusterStage], *, same_units: bool = False) -> Estimate:
     """The stage-stratified difference of two ratios, gated on 100 units in the smaller arm. `n` counts units.
 
-    As for rows, the larger of the two variances decides, and stages weigh K_a K_b/(K_a + K_b).
+    As for rows, the larger of the two variances decides, and stages weigh K_a K_b/(K_a + K_b). With `same_units` a unit may stand
+    in several stages: then the standard errors add up instead of their squares, which holds however alike a unit's stages are.
     """
     used = [stage for stage in stages if stage.baseline.units and stage.candidate.units]
     if not used:
@@ -141,7 +156,10 @@ def estimate(stages: Sequence[ClusterStage]) -> Estimate:
     k_a, k_b = np.array([(float(stage.baseline.units), float(stage.candidate.units)) for stage in used]).T
     gaps = np.array([(stage.candidate.ratio or 0.0) - (stage.baseline.ratio or 0.0) for stage in used])
     spread = np.array([max(variances(stage.baseline, stage.candidate)) for stage in used])
-    value, se = stratify(gaps, spread, weights=overlap(k_a, k_b))
+    weights = overlap(k_a, k_b)
+    value, se = stratify(gaps, spread, weights=weights)
+    if same_units:
+        se = (weights * np.sqrt(spread)).sum() / weights.sum()
     few = too_few(float(min(k_a.sum(), k_b.sum())), "units in the smaller arm", minimum=MIN_UNITS)
     return settled(float(value), float(se), n=int(k_a.sum() + k_b.sum()), few=few)
 
@@ -149,3 +167,15 @@ def estimate(stages: Sequence[ClusterStage]) -> Estimate:
 def compare(stages: Sequence[ClusterStage], *, tau: float, alpha: float) -> Comparison:
     """`estimate` with its always-valid interval."""
     return anytime(estimate(stages), tau=tau, alpha=alpha)
+
+
+def estimate_one_arm(stages: Sequence[Clusters]) -> Estimate:
+    """One arm's ratio over stages that may share units: errors add up. Gated on 100 units in the largest stage."""
+    used = [stage for stage in stages if stage.units]
+    rows = math.fsum(stage.n for stage in used)
+    if not rows:
+        return settled(None, 0.0, n=0, few="the arm has no units yet")
+    value = math.fsum(stage.n * (stage.ratio or 0.0) for stage in used) / rows
+    se = math.fsum(stage.n * (standard_error(stage) or 0.0) for stage in used) / rows
+    few = too_few(max(stage.units for stage in used), "units in the largest stage", minimum=MIN_UNITS)
+    return settled(value, se, n=sum(stage.units for stage in used), few=few)

@@ -43,7 +43,10 @@ class Design(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proportions:
-    """Difference of two rates, each 0..1, on unpaired requests. `margin` is absolute."""
+    """Difference of two rates, each 0..1, on unpaired requests. `margin` is absolute.
+
+    `per_request` is below 1 when only a part of the requests counts, as when few of them get a label.
+    """
 
     baseline: float
     candidate: float

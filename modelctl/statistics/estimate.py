@@ -5,6 +5,8 @@ Differences, adjusted differences and clustered ratios end here; the normal mixt
 
 from dataclasses import dataclass
 
+from scipy.special import ndtri
+
 from modelctl.statistics import normal_mixture
 from modelctl.statistics.comparison import Comparison, State
 
@@ -34,6 +36,19 @@ def anytime(estimate: Estimate, *, tau: float, alpha: float) -> Comparison:
     if estimate.state is not State.OK or estimate.value is None:
         return unusable(estimate, method="normal-mixture", alpha=alpha)
     return normal_mixture.compare(estimate.value, estimate.se, n=estimate.n, tau=tau, alpha=alpha)
+
+
+def single_look(estimate: Estimate, *, alpha: float) -> Comparison:
+    """The estimate with the ordinary interval, valid for one look that was planned; the whole line in every state but OK."""
+    return at_z(estimate, -float(ndtri(alpha / 2)), method="single-look", alpha=alpha)
+
+
+def at_z(estimate: Estimate, z: float, *, method: str, alpha: float) -> Comparison:
+    """estimate -+ z se. It claims no evidence."""
+    if estimate.state is not State.OK or estimate.value is None:
+        return unusable(estimate, method=method, alpha=alpha)
+    lower, upper = estimate.value - z * estimate.se, estimate.value + z * estimate.se
+    return Comparison(estimate=estimate.value, lower=lower, upper=upper, n=estimate.n, method=method, alpha=alpha)
 
 
 def unusable(estimate: Estimate, *, method: str, alpha: float) -> Comparison:

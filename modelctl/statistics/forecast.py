@@ -1,7 +1,8 @@
 """How much must be seen until a metric can decide: before a rollout starts, and while it runs.
 
-Watching at every look costs a factor on the sample of one look, measured by simulation: 1.65, and 1.55 for a guardrail without
-true harm. The variance of a difference is the larger of the pooled and the unpooled one, because that error decides.
+Watching at every look costs a factor on the sample of one look, measured by simulation: 1.65, 1.55 for a guardrail without
+true harm, and 2.1 for the exact bets on pairs. The variance of a difference is the larger of the pooled and the unpooled one,
+because that error decides.
 """
 
 import math
@@ -21,6 +22,9 @@ WATCHED = 1.65
 
 WATCHED_WITHOUT_HARM = 1.55
 """The same for a guardrail whose candidate is truly as good as its baseline."""
+
+WATCHED_BETS = 2.1
+"""The same for paired outcomes, which exact bets judge at any sample size, without a gate (`grid_betting`)."""
 
 GROUP_SEQUENTIAL = 1.16
 """The declared maximum of a group-sequential plan with 80 % power, in units of n_fixed."""
@@ -75,12 +79,16 @@ class Forecast:
         return left / pace if pace > 0 else math.inf
 
     def probability(self, n: float) -> float:
-        """The chance that a look up to `n` units excludes what it must, if what is assumed is true. Tuned for `distance`."""
+        """The chance that a look up to `n` units excludes what it must, if what is assumed is true: at n80 the target's power.
+
+        That of the normal mixture tuned for `distance`, on the scale of n80 for other methods.
+        """
         if not (n > 0 and self.variance):
             return float(n >= self.n80)
-        information = n / self.variance * np.linspace(1 / LOOKS, 1.0, LOOKS)
+        most = n * WATCHED * self.n_fixed / self.n80 / self.variance
+        information = most * np.linspace(1 / LOOKS, 1.0, LOOKS)
         half = normal_mixture.half_width(1 / np.sqrt(information), tau=self.distance, alpha=self.alpha)
-        bounds = half * information - BETWEEN_LOOKS * math.sqrt(n / self.variance / LOOKS)
+        bounds = half * information - BETWEEN_LOOKS * math.sqrt(most / LOOKS)
         return min(1.0, float(first_crossings(information, bounds, drift=self.distance).sum()))
 
     def refusal(self, max_n: float) -> str:
@@ -100,8 +108,8 @@ def forecast(design: Design, target: Target = USUAL) -> Forecast:
             float(certified_without_errors(design.limit, target)),
         )
     else:
-        n_fixed = sample_size.fixed(design.variance, design.distance, target)
-        n80 = n_fixed * (WATCHED if design.harm else WATCHED_WITHOUT_HARM)
+        n_fixed = sample_size.fixed(design.variance, design.distance, target=target)
+        n80 = n_fixed * _cost_of_watching(design)
     return Forecast(
         unit=design.unit,
         n_fixed=n_fixed,
@@ -112,6 +120,12 @@ def forecast(design: Design, target: Target = USUAL) -> Forecast:
         per_request=design.per_request,
         alpha=target.alpha,
     )
+
+
+def _cost_of_watching(design: Design) -> float:
+    if isinstance(design, PairedOutcomes):
+        return WATCHED_BETS
+    return WATCHED if design.harm else WATCHED_WITHOUT_HARM
 
 
 def certified_without_errors(limit: float, target: Target = USUAL) -> int:

@@ -43,7 +43,7 @@ def each_of(guardrails: int, target: Target = USUAL) -> Target:
     return Target(alpha=target.alpha, power=1 - (1 - target.power) / max(guardrails, 1), sides=target.sides)
 
 
-def fixed(variance: float, distance: float, target: Target = USUAL) -> float:
+def fixed(variance: float, distance: float, *, target: Target = USUAL) -> float:
     """n_fixed, not rounded. Raises InvalidInput when there is no distance to show."""
     if not (distance and math.isfinite(distance) and 0 <= variance < math.inf):
         raise InvalidInput(f"nothing to show at a distance of {distance} with variance {variance}; give a margin or an effect")
@@ -59,7 +59,7 @@ def tuned_se(distance: float, target: Target = USUAL) -> float:
     return abs(distance) / (widest + float(ndtri(target.power)))
 
 
-def marginal(variance: float, distance: float, target: Target = USUAL) -> float:
+def marginal(variance: float, distance: float, *, target: Target = USUAL) -> float:
     """n at which the standard error is `tuned_se`. It forgets that an earlier look may have decided: 1.9 n_fixed, too many."""
     return variance / tuned_se(distance, target) ** 2
 

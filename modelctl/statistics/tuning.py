@@ -55,10 +55,13 @@ SHARE_CONCENTRATION = concentration(10_000)
 
 
 def limit_concentration(limit: float) -> float:
-    """kappa for one arm's share against an absolute limit (an SLO): tuned for the trials in which 5 events are at the limit."""
+    """kappa for one arm's share against an absolute limit (an SLO): tuned for the trials in which 5 events are at the limit.
+
+    Of the rarer kind, so that a limit of 99 % agreement is one of 1 % disagreement.
+    """
     if not 0 < limit < 1:
-        raise InvalidInput(f"the limit is {limit}; a share to stay below lies between 0 and 1")
-    return concentration(5 / limit)
+        raise InvalidInput(f"the limit is {limit}; a share to compare with lies between 0 and 1")
+    return concentration(5 / min(limit, 1 - limit))
 
 
 def candidate_alpha(alpha: float, candidates: int) -> float:

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, case, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, or_, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from modelctl.errors import InvalidInput, NotFound
 from modelctl.evidence import CLEAN, CUT
 from modelctl.rollout import Rollout
 from modelctl.store.catalog import Event, read_event, read_rollout
-from modelctl.store.tables import event, feedback, pair, prediction, rollout, spool
-from modelctl.traffic import Reason
+from modelctl.store.tables import event, pair, prediction, rollout, spool
 
 T = TypeVar("T")
 MAX_PAGE = 1000
@@ -121,17 +120,6 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     request: Body
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True):
-    """How one arm's predictions compare with feedback: `correct` of `labels`, and the absolute error summed over `numbers`."""
-
-    arm: str
-    shown: bool
-    labels: int
-    correct: int
-    numbers: int
-    absolute_error: float
-
-
 class Spool(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker wrote and a recorder took over: `offered = accepted + sum(dropped.values())`."""
 
@@ -191,50 +179,6 @@ def worst_pairs(connection: Connection, of: int, *, candidate: str, limit: int) 
     numbers.sort(key=lambda found: (-abs(found.difference or 0.0), found.prediction_id))
     labels = mine.where(pair.c.agree == 0, pair.c.difference.is_(None)).order_by(pair.c.prediction_id.desc()).limit(limit)
     return (*numbers, *(_pair(row) for row in connection.execute(labels)))[:limit]
-
-
-def scores(connection: Connection, of: int) -> tuple[Score, ...]:
-    """Every arm of rollout `of` against the feedback for the same requests, whichever of the two came first."""
-    answered = prediction.c
-    served = _score_query(answered.arm, label=answered.label, number=answered.number)
-    # A fallback was answered by the baseline because the candidate was not asked: it is no sample of the baseline's requests.
-    mine = and_(answered.rollout == of, answered.reason != Reason.FALLBACK.value)
-    served = served.join(feedback, feedback.c.request_id == answered.request_id).where(mine)
-    shown = _score_query(pair.c.candidate, label=pair.c.candidate_label, number=pair.c.candidate_number)
-    shown = shown.join(feedback, feedback.c.request_id == pair.c.request_id).where(pair.c.rollout == of)
-    return (
-        *_scores(connection, served.group_by(answered.arm).order_by(answered.arm), shown=False),
-        *_scores(connection, shown.group_by(pair.c.candidate).order_by(pair.c.candidate), shown=True),
-    )
-
-
-def _score_query(arm: ColumnElement[str], *, label: ColumnElement[Any], number: ColumnElement[Any]) -> Select[Any]:
-    truth = feedback.c
-    labelled = and_(label.is_not(None), truth.value_label.is_not(None))
-    numbered = and_(number.is_not(None), truth.value_number.is_not(None))
-    columns: list[Any] = [
-        arm.label("arm"),
-        func.sum(case((labelled, 1), else_=0)).label("labels"),
-        func.sum(case((and_(labelled, label == truth.value_label), 1), else_=0)).label("correct"),
-        func.sum(case((numbered, 1), else_=0)).label("numbers"),
-        func.sum(case((numbered, func.abs(number - truth.value_number)), else_=0.0)).label("absolute_error"),
-    ]
-    return select(*columns)
-
-
-def _scores(connection: Connection, query: Select[Any], *, shown: bool) -> list[Score]:
-    return [
-        Score(
-            arm=row.arm,
-            shown=shown,
-            labels=int(row.labels),
-            correct=int(row.correct),
-            numbers=int(row.numbers),
-            absolute_error=float(row.absolute_error),
-        )
-        for row in connection.execute(query)
-        if row.labels or row.numbers
-    ]
 
 
 def rollouts(connection: Connection, where: dict[str, str | int], *, limit: int = 100, cursor: str | None = None) -> Page[Rollout]:

@@ -270,9 +270,8 @@ feedback = Table(
     Index("ix_feedback_joined", "joined", "join_at"),
     sqlite_autoincrement=True,
 )
-"""What turned out for a request: at most one truth (a label or number) and one reward (a number), by `kind`. `prediction_id` is NULL
-until the row is known. `joined` is 1 when its value is in the rollups; `joined_label` and `joined_number` are the value that is in
-them, for every prediction and pair of the request that is recorded. While it is 0, the recorder looks again at `join_at`."""
+"""What turned out for a request: at most one truth and one reward, by `kind`. `prediction_id` is NULL until it is known. The joined
+value is the one in the rollups; `joined` is 1 when it is the present one. While it is 0, the recorder looks again at `join_at`."""
 
 first_event = Table(
     "first_event",

@@ -44,7 +44,7 @@ def judged(of: Rollout, sums: Sequence[Sum], *, at: int = NOW, pivots: dict[str,
 
 def rows_of(of: Rollout, sums: Sequence[Sum], *, pivots: dict[str, float] | None = None) -> list[Row]:
     """The decision table."""
-    return [one.row for one in compare(evidence(of, sums, pivots=pivots))]
+    return [one.row for one in compare(evidence(of, sums, pivots=pivots), at=NOW)]
 
 
 def pairs(candidate_only: int, baseline_only: int, same: int, *, metric: str = "error") -> list[Sum]:

@@ -10,6 +10,8 @@ from modelctl.controlplane.operations.change import Author, Change
 from modelctl.controlplane.operations.routes import NewRoute, add_route
 from modelctl.controlplane.operations.starting import NewRollout, start_rollout
 from modelctl.controlplane.strategies import plan, recipe_for
+from modelctl.recorder.labels import Joiner
+from modelctl.recorder.ledger import Admission
 from modelctl.rollout import Rollout, Stage
 from modelctl.store.engine import upsert_adding, writing
 from modelctl.store.summing import Sum
@@ -150,3 +152,10 @@ def store_pair(engine: Engine, id_: str, **columns: object) -> None:
         row |= {f"{side}_outcome": "ok", f"{side}_status": 200, f"{side}_latency_us": 1500, f"{side}_body": b"{}"}
     with writing(engine) as connection:
         connection.execute(insert(pair).values(row | columns))
+
+
+def join_feedback(engine: Engine) -> None:
+    """Has the recorder put the feedback into the sums, as it does by itself where one runs."""
+    joiner = Joiner(engine, Admission())
+    while joiner.join_some(at=AT + 3_600_000_000):
+        pass

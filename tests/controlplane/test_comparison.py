@@ -32,7 +32,7 @@ def evidence(of: Rollout, sums: list[Sum], *, pivots: dict[str, float] | None = 
 
 
 def row(of: Evidence, metric: str, *, candidate: str = "b") -> Row:
-    return next(one.row for one in compare(of) if (one.row.metric, one.row.candidate_name) == (metric, candidate))
+    return next(one.row for one in compare(of, at=NOW) if (one.row.metric, one.row.candidate_name) == (metric, candidate))
 
 
 def pairs(candidate_only: int, baseline_only: int, same: int) -> list[Sum]:
@@ -256,11 +256,19 @@ def test_the_split_is_checked_stage_by_stage_against_its_own_shares() -> None:
     assert found.expected == pytest.approx((11_500, 3_500))
 
 
+def test_a_second_copy_for_the_baseline_leaves_the_split_and_every_comparison_as_they_are() -> None:
+    sums = [*served("a", 1_000, 10), *pairs(3, 1, 996)]
+    noisy, plain = evidence(rollout("shadow", {"noise_bp": 500}), sums), evidence(SHADOW, sums)
+    assert compare_split(noisy) == compare_split(plain)
+    assert (compare_split(noisy).observed, compare_split(noisy).expected) == ((1_000, 0), (1_000, 0))
+    assert compare(noisy) == compare(plain)
+
+
 def test_requests_that_the_baseline_answered_for_a_candidate_are_neither_arms_and_leave_the_split_right() -> None:
     apart = [Sum(1, "b", "units", "", 600), *counts("b", "funnel", {"fallback": 600})]
     sums = [*served("a", 9000, 90), *served("b", 400, 200)]
     found, without = evidence(CANARY, [*sums, *apart]), evidence(CANARY, sums)
-    assert compare(found) == compare(without)
+    assert compare(found, at=NOW) == compare(without, at=NOW)
     assert row(found, "failure_rate").n == 9_400
     assert compare_split(found).observed == (9_000, 1_000)
     assert not compare_split(found).blocked

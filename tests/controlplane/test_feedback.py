@@ -1,14 +1,15 @@
 """What turned out to be true: one value for a request, whenever it comes."""
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
-from modelctl.controlplane.operations.feedback import FeedbackItem, Taken, record_feedback
+from modelctl.controlplane.operations.feedback import FeedbackItem, Kind, Taken, record_feedback
 from modelctl.errors import Conflict, InvalidInput
-from modelctl.store import reading
 from modelctl.store.engine import reading as transaction
+from modelctl.store.engine import writing
+from modelctl.store.summing import sums
 from modelctl.store.tables import feedback
-from tests.controlplane.scene import AT, store_pair, store_prediction
+from tests.controlplane.scene import AT, join_feedback, store_pair, store_prediction
 
 
 def item(request: str = "r1", value: str | float | bool = "fraud", **more: object) -> FeedbackItem:
@@ -55,8 +56,7 @@ def test_a_number_is_a_label_too_because_classes_are_often_numbered(lite: Engine
     store_prediction(lite, "p1", request_id="r1", label="1")
     store_prediction(lite, "p2", request_id="r2", label="0")
     record_feedback(lite, [item("r1", 1.0), item("r2", 1.0)], at=AT)
-    (score,) = scores(lite)
-    assert (score.labels, score.correct) == (2, 1)
+    assert joined(lite)["a", "accuracy"] == (2, 1, 0.0)
 
 
 @pytest.mark.parametrize("count", [0, 1001])
@@ -70,24 +70,46 @@ def test_a_request_id_of_unreasonable_length_is_refused() -> None:
         item("r" * 300)
 
 
-def scores(engine: Engine) -> tuple[reading.Score, ...]:
+Sums = dict[tuple[str, str], tuple[int, int, float]]
+
+
+def joined(engine: Engine) -> Sums:
+    """What the recorder makes of the feedback: n, k and s1 by arm and metric, under rollout 1."""
+    join_feedback(engine)
     with transaction(engine) as connection:
-        return reading.scores(connection, 1)
+        return {(one.arm, one.metric): (one.n, one.k, one.s1) for one in sums(connection, "fraud", rollout=1)}
 
 
 def test_feedback_that_came_first_counts_once_the_prediction_is_there(engine: Engine) -> None:
     record_feedback(engine, [item("r1"), item("r2", "legit")], at=AT)
-    assert scores(engine) == ()
+    assert joined(engine) == {}
     store_prediction(engine, "p1", request_id="r1", label="fraud")
     store_prediction(engine, "p2", request_id="r2", label="fraud")
-    (score,) = scores(engine)
-    assert (score.arm, score.shown, score.labels, score.correct) == ("a", False, 2, 1)
+    with writing(engine) as connection:
+        connection.execute(update(feedback).values(join_at=0))
+    assert joined(engine) == {("a", "labelled"): (2, 0, 0.0), ("a", "accuracy"): (2, 1, 0.0)}
 
 
 def test_a_shadowed_candidate_is_scored_on_the_requests_it_was_shown(engine: Engine) -> None:
     store_prediction(engine, "p1", request_id="r1", number=10.0)
     store_pair(engine, "p1", request_id="r1", baseline_number=10.0, candidate_number=14.0)
     record_feedback(engine, [item("r1", 12.0)], at=AT)
-    baseline, candidate = scores(engine)
-    assert (baseline.arm, baseline.numbers, baseline.absolute_error) == ("a", 1, 2.0)
-    assert (candidate.arm, candidate.shown, candidate.absolute_error) == ("b", True, 2.0)
+    found = joined(engine)
+    assert found["a", "absolute_error"] == (1, 0, 2.0)
+    assert found["b", "shown_absolute_error"] == (1, 0, 2.0)
+    assert found["b", "pair_absolute_error"] == (1, 0, 0.0)
+
+
+def test_a_request_has_one_truth_and_one_reward(engine: Engine) -> None:
+    store_prediction(engine, "p1", request_id="r1", label="fraud")
+    record_feedback(engine, [item("r1"), item("r1", 7.0, kind=Kind.REWARD)], at=AT)
+    assert record_feedback(engine, [item("r1", 7.0, kind=Kind.REWARD)], at=AT).duplicates == 1
+    with pytest.raises(Conflict, match="a different value is known for r1"):
+        record_feedback(engine, [item("r1", 8.0, kind=Kind.REWARD)], at=AT)
+    assert joined(engine)["a", "reward"] == (1, 0, 0.0)
+
+
+@pytest.mark.parametrize("value", ["high", True, float("inf")])
+def test_a_reward_is_a_finite_number(value: str | float | bool) -> None:
+    with pytest.raises(InvalidInput, match="a reward is a finite number"):
+        item("r1", value, kind=Kind.REWARD)

@@ -30,7 +30,7 @@ def test_a_candidate_without_any_errors_is_promoted_by_the_exact_box() -> None:
 def test_a_candidate_beyond_its_margin_is_rolled_back_and_the_sentence_has_the_arithmetic() -> None:
     found = judged(CANARY, [*served("a", 95_000, 950), *served("b", 5_000, 150)])
     assert (found.word, found.commands) == ("rollback", ("modelctl rollback fraud",))
-    assert found.sentence.startswith("b is worse on failed answers: 3% against 1%, a difference of ")
+    assert found.sentence.startswith("b is worse: failed answers, 3% against 1%, a difference of ")
     assert "margin 0.5 points" in found.sentence
     assert found.sentence.endswith("Decided after 100,000 requests, 1h 00m.")
     assert missing_for(found, 100)

@@ -18,7 +18,18 @@ from modelctl.rollout import Verb
 from modelctl.store.engine import writing
 from modelctl.store.summing import Sum
 from modelctl.store.tables import spool
-from tests.controlplane.scene import ANN, AT, counts, populate, served, start, store_pair, store_prediction, store_sums
+from tests.controlplane.scene import (
+    ANN,
+    AT,
+    counts,
+    join_feedback,
+    populate,
+    served,
+    start,
+    store_pair,
+    store_prediction,
+    store_sums,
+)
 
 MINUTE = AT // 60_000_000
 NOW = AT + 90_000_000
@@ -122,6 +133,7 @@ def test_feedback_and_history_are_part_of_the_report(lite: Engine) -> None:
     shadowed(lite)
     store_prediction(lite, "p1", request_id="r1", label="yes")
     record_feedback(lite, [FeedbackItem(request_id="r1", value="yes")], at=AT)
+    join_feedback(lite)
     found = report(lite)
     assert [(one.arm, one.labels, one.accuracy) for one in found.feedback] == [("a", 1, 1.0)]
     assert [event.action for event in found.audit] == ["start"]
@@ -132,6 +144,7 @@ def test_an_answer_in_a_candidates_place_is_no_score_of_the_baseline(lite: Engin
     for number, (reason, label) in enumerate([("split", "yes"), ("fallback", "no")]):
         store_prediction(lite, f"p{number}", request_id=f"r{number}", label=label, reason=reason)
         record_feedback(lite, [FeedbackItem(request_id=f"r{number}", value="yes")], at=AT)
+    join_feedback(lite)
     assert [(one.arm, one.labels, one.accuracy) for one in report(lite).feedback] == [("a", 1, 1.0)]
 
 
@@ -146,6 +159,7 @@ def test_markdown_says_the_same_as_the_report(lite: Engine) -> None:
     store_prediction(lite, "p1", request_id="r1", label="yes")
     record_feedback(lite, [FeedbackItem(request_id="r1", value="yes")], at=AT)
     store_pair(lite, "p9", request_id="r9", baseline_label="no", candidate_label="yes", agree=0)
+    join_feedback(lite)
     found = report(lite)
     text = markdown(found)
     assert text.startswith(f"# fraud: {found.verdict.word}\n")

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,43 @@ def test_green_is_only_reachable_at_the_preview_address_until_the_switch_gives_i
     assert (switched.title, shares(switched)) == ("switched", {"a": (0, 0), "b": (ALL, 0)})
 
 
+def test_a_canary_holds_where_it_is_told_to_and_bakes_at_every_step() -> None:
+    climbed = steps_of("canary", "b", percent_bp=100, steps_bp=[500, 2000], holds_bp=[500], bake_ms=60_000)
+    assert [(step.hold, step.bake_ms) for step in climbed] == [(False, 60_000), (True, 60_000), (False, 60_000)]
+
+
+def test_a_shadow_with_noise_shows_the_baseline_its_share_of_what_the_candidates_are_shown() -> None:
+    (step,) = steps_of("shadow", "b", "c", percent_bp=2000, noise_bp=500, max_inflight=8)
+    noise = step.arms[-1]
+    assert (noise.backend, noise.role, noise.answers, noise.shown, noise.max_inflight) == ("a", Role.NOISE, 0, 500, 8)
+    assert [arm.backend for arm in step.arms] == ["a", "b", "c", "a"]
+    assert steps_of("shadow", "b")[0].arms == steps_of("shadow", "b", noise_bp=0)[0].arms
+
+
+def test_green_can_be_judged_against_blue_before_the_switch() -> None:
+    preview, switched = steps_of("blue-green", "b", percent_bp=500, shadow_bp=2000, bake_ms=1000)
+    assert (preview.title, shares(preview)) == ("preview, 5% to b, 20% shown", {"a": (9500, 0), "b": (500, 2000)})
+    assert (switched.title, shares(switched)) == ("switched", {"a": (0, 0), "b": (ALL, 0)})
+    assert {(step.preview, step.bake_ms) for step in (preview, switched)} == {("b", 1000)}
+    assert steps_of("blue-green", "b", shadow_bp=ALL)[0].title == "preview, 100% shown"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "parameters", "words"),
+    [
+        ("canary", {"percent_bp": 100, "steps_bp": [500, 2000], "holds_bp": [500]}, "b --percent 1% --steps 5%!,20%"),
+        ("canary", {"percent_bp": 100, "holds_bp": [100], "bake_ms": 5}, "b --percent 1% --steps 1%! --bake 5ms"),
+        ("canary", {"percent_bp": 100, "shadow_bp": 2000}, "b --percent 1% --shadow-percent 20%"),
+        ("shadow", {"noise_bp": 500}, "b --percent 100% --noise-control 5%"),
+        ("blue-green", {}, "b"),
+        ("blue-green", {"percent_bp": 500, "shadow_bp": 100}, "b --percent 5% --shadow-percent 1%"),
+        ("ab", {"shares_bp": {"a": 5000, "b": 5000}}, "a=50% b=50%"),
+    ],
+)
+def test_what_was_asked_for_can_be_said_as_a_command(strategy: str, parameters: dict[str, object], words: str) -> None:
+    assert recipe_for(strategy, parameters).command(("b",)) == words
+
+
 def test_an_ab_test_gives_every_arm_its_share() -> None:
     (step,) = steps_of("ab", "b", "c", shares_bp={"a": 5000, "b": 3000, "c": 2000})
     assert shares(step) == {"a": (5000, 0), "b": (3000, 0), "c": (2000, 0)}
@@ -76,7 +114,15 @@ def test_an_ab_test_names_its_backends_itself() -> None:
         ("canary", {"percent_bp": 500, "shadow_bp": -1}, "shadow_bp must be from 0"),
         ("canary", {"percent_bp": 500, "bake": 1}, "unknown field `bake`"),
         ("shadow", {"percent_bp": 0}, "percent_bp must be from 1"),
-        ("blue-green", {"percent_bp": 1}, "unknown field"),
+        ("blue-green", {"steps_bp": [1]}, "unknown field"),
+        ("blue-green", {"percent_bp": 10_000}, "before the switch"),
+        ("blue-green", {"percent_bp": -1}, "percent_bp must be from 0"),
+        ("blue-green", {"shadow_bp": 10_001}, "shadow_bp must be from 0"),
+        ("blue-green", {"bake_ms": -1}, "366 days"),
+        ("canary", {"percent_bp": 500, "bake_ms": 366 * 86_400_000 + 1}, "366 days"),
+        ("canary", {"percent_bp": 500, "holds_bp": [400]}, "names 4%, which is no step of this canary; its steps are 5%"),
+        ("shadow", {"noise_bp": 10_001}, "noise_bp must be from 0"),
+        ("shadow", {"noise_bp": -1}, "noise_bp must be from 0"),
         ("ab", {"shares_bp": {"a": 10_000}}, "at least two arms"),
         ("ab", {"shares_bp": {"a": 5000, "b": 4000}}, "add up to 100%, not 90%"),
         ("ab", {"shares_bp": {"a": 10_000, "b": 0}}, "from 1 to 10000"),
@@ -124,13 +170,15 @@ def asked(draw: st.DrawFn) -> tuple[str, tuple[str, ...], dict[str, object]]:
     name = draw(st.sampled_from(sorted(STRATEGIES)))
     if name == "canary":
         first, *rest = draw(ladders)
-        return name, ("b",), {"percent_bp": first, "steps_bp": rest, "shadow_bp": draw(st.integers(0, ALL))}
+        holds = draw(st.lists(st.sampled_from([first, *rest])))
+        return name, ("b",), {"percent_bp": first, "steps_bp": rest, "holds_bp": holds, "shadow_bp": draw(st.integers(0, ALL))}
     if name == "shadow":
-        return name, ("b", "c"), {"percent_bp": draw(any_share), "max_inflight": draw(st.integers(1, 1000))}
+        noise = draw(st.integers(0, ALL))
+        return name, ("b", "c"), {"percent_bp": draw(any_share), "noise_bp": noise, "max_inflight": draw(st.integers(1, 1000))}
     if name == "ab":
         cut, other = sorted(draw(st.lists(st.integers(1, ALL - 1), min_size=2, max_size=2, unique=True)))
         return name, ("b", "c"), {"shares_bp": {"a": cut, "b": other - cut, "c": ALL - other}}
-    return name, ("b",), {}
+    return name, ("b",), {"percent_bp": draw(st.integers(0, ALL - 1)), "shadow_bp": draw(st.integers(0, ALL))}
 
 
 @given(asked())
@@ -140,7 +188,8 @@ def test_every_step_of_every_strategy_makes_a_route_a_router_accepts(
     name, candidates, parameters = wanted
     entry = RouteEntry(name="fraud", baseline="a", created_at=AT)
     started = rollout(name, parameters, candidates=candidates)
-    for step in started.steps:
-        route = compile_route(entry, started)
+    for number, step in enumerate(started.steps):
+        route = compile_route(entry, msgspec.structs.replace(started, step=number))
+        assert route.arms == step.arms
         assert route.baseline.backend == "a"
         assert sum(arm.answers for arm in step.arms) == ALL

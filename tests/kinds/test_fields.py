@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from modelctl.kinds.fields import FieldClass, Tolerance, compared, exact_match, flattened
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-(10**400), 10**400), st.floats(), st.text(max_size=3))
-NAMES = st.one_of(st.sampled_from(["a", "b", "a.b", "[0]", "", '"']), st.text(max_size=2))
+NAMES = st.one_of(st.sampled_from(["a", "b", "a.b", "[0]", "", "$", '"']), st.text(max_size=2))
 DOCUMENTS = st.recursive(
     LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)), max_leaves=8
 )
@@ -68,7 +68,7 @@ def test_no_two_fields_share_a_path(document: dict[str, dict[str, int]]) -> None
 )
 def test_two_values_are_equal_or_differ_in_value_or_type(a: object, b: object, kind: str) -> None:
     assert compared({"x": a}, {"x": b}) == {"x": kind}
-    assert compared(a, b) == {"": kind}
+    assert compared(a, b) == {"$": kind}
 
 
 def test_null_is_a_value_and_absent_is_not() -> None:
@@ -93,8 +93,8 @@ def test_numbers_are_equal_within_the_tolerance(a: float, b: float, relative: fl
 
 
 def test_paths_say_where_a_field_is() -> None:
-    document: dict[str, Any] = {"a": {"b": [{"c": 1}, [2]]}, "d.e": {"": 3}, "f[0]": 4}
-    assert flattened(document) == {"a.b[0].c": 1, "a.b[1][0]": 2, '["d.e"][""]': 3, '["f[0]"]': 4}
+    document: dict[str, Any] = {"a": {"b": [{"c": 1}, [2]]}, "d.e": {"": 3}, "f[0]": 4, "$": 5, "$ref": 6}
+    assert flattened(document) == {"a.b[0].c": 1, "a.b[1][0]": 2, '["d.e"][""]': 3, '["f[0]"]': 4, '["$"]': 5, "$ref": 6}
 
 
 def test_a_list_that_grew_has_extra_entries_and_one_that_emptied_misses_them() -> None:

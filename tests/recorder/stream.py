@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from modelctl.evidence import LOCK_FILE, SENT, Answer, Compared, Context, Request, Served, Tally, frame, segment_name
+from modelctl.recorder.commit import Batch, Progress, Writer
+from modelctl.recorder.known import Known
+from modelctl.recorder.labels import Joiner
+from modelctl.recorder.ledger import Admission
 from modelctl.recorder.readings import Judged, Reading, judge, understand
 from modelctl.recorder.recorder import Recorder
+from modelctl.recorder.spool_reader import Position
 from modelctl.recorder.terms import Terms
+from modelctl.rollout import Rollout, Step
 from modelctl.store import tables
 from modelctl.store.engine import connect, reading, writing
 from modelctl.traffic import Arm, Backend, Role
@@ -25,6 +31,7 @@ ARMS = (
     Arm(backend="new", role=Role.CANDIDATE, answers=1_000, shown=10_000),
 )
 TERMS = Terms(arms=ARMS)
+LATER = START + 10**12
 
 
 def register(url: str) -> int:
@@ -50,6 +57,25 @@ def register(url: str) -> int:
         ).scalar_one()
     engine.dispose()
     return stage
+
+
+def declare(url: str, **declared: object) -> None:
+    """Has the rollout declare a unit, fields, dimensions or a conduct."""
+    rollout = Rollout(
+        id=1,
+        route="fraud",
+        strategy="canary",
+        baseline="old",
+        candidates=("new",),
+        steps=(Step(title="10 %", arms=ARMS),),
+        salt="00" * 16,
+        opened_at=START // 1000,
+        **declared,  # type: ignore[arg-type]
+    )
+    engine = connect(url)
+    with writing(engine) as connection:
+        connection.execute(update(tables.rollout).values(spec=msgspec.json.encode(rollout).decode()))
+    engine.dispose()
 
 
 def answer(backend: str, prediction: object = "cat", *, status: int = 200, failure: str = "", latency: int = 1500) -> Answer:
@@ -191,6 +217,28 @@ def sums(url: str, metric: str) -> dict[tuple[str, str], tuple[int, int, float, 
             n, k, s1, s2, sp = before
             totals[row["arm"], row["key"]] = (n + row["n"], k + row["k"], s1 + row["s1"], s2 + row["s2"], sp + row["sp"])
     return totals
+
+
+class Recording:
+    """A recorder's way into the database, piece by piece: `name` is its spool's."""
+
+    def __init__(self, url: str, name: str = "worker-0") -> None:
+        self.engine = connect(url)
+        self._known, self._admission = Known(self.engine), Admission()
+        self._writer, self._joiner = Writer(self.engine, self._admission), Joiner(self.engine, self._admission)
+        self._progress = Progress(name)
+
+    def take(self, records: Sequence[Served | Compared]) -> None:
+        """Records a piece in one transaction."""
+        self._known.learn(records)
+        end = Position(1, self._progress.position.offset + 1)
+        batch = Batch([self._known.read(record) for record in records], end)
+        self._progress = self._writer.commit(self._progress, batch, at=START)
+
+    def join(self, at: int = LATER) -> None:
+        """Joins all feedback that waits."""
+        while self._joiner.join_some(at=at):
+            pass
 
 
 def readings(records: Iterable[Served | Compared], terms: Terms = TERMS) -> list[Reading]:

@@ -16,6 +16,7 @@ from tests.router.process import RouterProcess, eventually
 from tests.router.wire import Reply, get, post, post_chunked
 
 SLOW = {"body_timeout": "5"}
+SWITCH = ("Connection: upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 _ids = count(1)
 
 
@@ -162,6 +163,15 @@ def test_a_body_that_comes_in_pieces_reaches_the_ruled_arm_whole(
 def test_a_chunked_body_is_looked_at_without_its_framing(ruled: RouterProcess, old: ModelServer, new: ModelServer) -> None:
     assert arm(ruled.ask(post_chunked("/bodies", b'{"user":{"pl', b'an":"gold"}}'))) == "new"
     assert new.last("/bodies").body == b'{"user":{"plan":"gold"}}'
+
+
+def test_framing_that_outweighs_the_body_does_not_hold_it_back(ruled: RouterProcess, old: ModelServer, new: ModelServer) -> None:
+    body = b'{"user":{"plan":"gold"}}'.ljust(20_000)
+    request = post_chunked("/bodies", *[body[place : place + 1] for place in range(len(body))])
+    with ruled.client() as client:
+        client.send(request[:90_000], request[90_000:])
+        assert arm(client.read(b"POST")) == "new"
+    assert new.last("/bodies").body == body
 
 
 def test_a_client_that_waits_for_100_continue_is_told_to(ruled: RouterProcess, old: ModelServer, new: ModelServer) -> None:
@@ -316,9 +326,10 @@ def test_what_no_rule_could_look_at_is_counted(start: Callable[..., RouterProces
     router = start(table(old, new), **SLOW)
     for body in (b"\x1f\x8b", b"", b"{}", b" " * (READABLE + 1)):
         assert router.ask(post("/bodies", body)).status == 200
+    assert router.ask(get("/bodies", *SWITCH)).status == 200  # it has no body to wait for
     with router.client() as client:
         client.send(get("/bodies", "Content-Length: 2", method="POST"), b"{")
-        assert eventually(lambda: len(old.arrivals) == 5)
+        assert eventually(lambda: len(old.arrivals) == 6)
         client.send(b"}")
         assert client.read(b"POST").status == 200
     assert router.stop() == 0

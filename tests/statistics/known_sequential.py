@@ -78,7 +78,7 @@ def plan_of_a_rate(given: Answers) -> Answers:
     target, delta, share = Target(alpha=given["alpha"], power=given["power"]), given["delta"], given["f"]
     spread = [sample_size.bernoulli(rate) for rate in (given["p"], given["p"] + delta)]
     variance = sample_size.two_arms(spread[0], spread[1], share=share)
-    fixed, watched = sample_size.fixed(variance, delta, target), sample_size.marginal(variance, delta, target)
+    fixed, watched = sample_size.fixed(variance, delta, target=target), sample_size.marginal(variance, delta, target=target)
     se = sample_size.tuned_se(delta, target)
     return {
         "n_total_fixed": fixed,

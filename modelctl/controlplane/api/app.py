@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from modelctl.controlplane.api import backends, decisions, evidence, freezes, rollouts, routes, tables
+from modelctl.controlplane.api import backends, decisions, evidence, freezes, rollouts, routes, rules, tables
 from modelctl.controlplane.api.call import Call, Endpoint, Plane
 from modelctl.controlplane.api.guard import Guard
 from modelctl.controlplane.api.openapi import document
@@ -78,6 +78,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *rollouts.ENDPOINTS,
     *decisions.ENDPOINTS,
     *freezes.ENDPOINTS,
+    *rules.ENDPOINTS,
     *evidence.ENDPOINTS,
     *tables.ENDPOINTS,
 )

@@ -37,4 +37,4 @@ def claims(streams: Streams, test: Callable[..., Any]) -> Floats:
     return found
 
 
-RULES = tuple(Rule(f"GrowthBook 0.8.0, {name} test at every look", partial(claims, test=test)) for name, test in ENGINE)
+RULES = tuple(Rule(f"GrowthBook, {name}", partial(claims, test=test)) for name, test in ENGINE)

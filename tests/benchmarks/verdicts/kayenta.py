@@ -67,6 +67,6 @@ def sliding(streams: Streams) -> Floats:
 
 
 RULES = (
-    Rule("Mann-Whitney as in Kayenta, a run after every 50 intervals", every_fifty),
-    Rule("Mann-Whitney as in Kayenta, a run at every interval over the last 50", sliding),
+    Rule("Kayenta-like, every 50 intervals", every_fifty),
+    Rule("Kayenta-like, the last 50 at each", sliding),
 )

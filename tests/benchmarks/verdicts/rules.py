@@ -71,5 +71,5 @@ def z_test(streams: Streams) -> Floats:
     return np.where(np.abs(z) > Z, np.sign(z), 0.0)
 
 
-OURS = Rule("modelctl: arm given event and stratified normal mixture, 2.5 % each", modelctl)
-PEEKED = (Rule("Welch's t-test at every look", t_test), Rule("pooled z-test at every look", z_test))
+OURS = Rule("modelctl", modelctl)
+PEEKED = (Rule("Welch's t-test", t_test), Rule("pooled z-test", z_test))
