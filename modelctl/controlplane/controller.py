@@ -57,13 +57,19 @@ class Controller:
         try:
             await self._turn()
         except StoreError as error:
-            if not self._silent:
-                log.warning("the controller waits for the database: %s", error)
-            self._silent = True
+            self._waits("the controller waits for the database: %s", error)
+        except Exception as error:  # noqa: BLE001 whatever it is, the next round comes
+            self._waits("the controller cannot go on: %s", error)
         else:
             if self._silent:
-                log.info("the controller goes on: the database answers again")
+                log.info("the controller goes on")
             self._silent = False
+
+    def _waits(self, said: str, error: Exception) -> None:
+        """Says so once, until a round succeeds."""
+        if not self._silent:
+            log.warning(said, error, exc_info=not isinstance(error, ModelctlError))
+        self._silent = True
 
     async def leave(self) -> None:
         """Gives the lease up, so that the next process need not wait for its end."""
