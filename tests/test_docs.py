@@ -10,6 +10,7 @@ from typer.main import get_command
 
 from modelctl.cli import app
 from modelctl.cli.exits import Exit
+from modelctl.conduct import Conduct
 from modelctl.policy import Admission, Breaker, Ejection, Health, RateLimit, Retries
 from modelctl.router.refusal import Refusal
 from modelctl.router.table import SHADOW_PENDING, SHADOW_PENDING_BYTES
@@ -89,6 +90,35 @@ def options_of(*words: str) -> set[str]:
         command = command.commands[word]
     every = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     return {name for name in every if name.startswith("--")} - {"--url", "--output", "--help"}
+
+
+def commands_of(group: TyperGroup, words: tuple[str, ...] = ()) -> set[str]:
+    """Every command, with the words before it."""
+    found: set[str] = set()
+    for name, child in group.commands.items():
+        path = (*words, name)
+        found |= commands_of(child, path) if isinstance(child, TyperGroup) else {" ".join(path)}
+    return found
+
+
+def test_every_command_is_documented_once() -> None:
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    documented = [name for row in rows("cli.md", "Commands") for name in re.findall(r"`([^`]+)`", row[0])]
+    assert sorted(documented) == sorted(commands_of(command))
+
+
+def test_every_option_of_a_rollout_is_documented_with_its_field() -> None:
+    table = rows("cli.md", "What a rollout must prove, and how it is run")
+    documented = {option for row in table for option in re.findall(r"`(--[a-z-]+)`", row[0])}
+    fields = {field for row in table for field in re.findall(r"`conduct\.([a-z_]+)`", row[1])}
+    own = {"canary": {"--percent", "--steps", "--shadow-percent"}, "ab": set()}
+    own |= {"shadow": {"--percent", "--max-inflight", "--noise-control"}, "blue-green": {"--percent", "--shadow-percent"}}
+    for strategy, options in own.items():
+        assert options_of(strategy) - options - {"--reason"} == documented
+    assert documented <= options_of("plan")
+    not_typed = {"alpha_promote", "alpha_rollback", "deduplicate"}
+    assert fields == {field.name for field in msgspec.structs.fields(Conduct)} - not_typed
 
 
 def test_every_policy_option_is_documented() -> None:

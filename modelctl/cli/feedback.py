@@ -15,10 +15,12 @@ from modelctl.cli.command import VIEWS, Session, client
 from modelctl.cli.output import note_console, say, write_structured
 from modelctl.errors import InvalidInput
 
-commands = typer.Typer(help="What turned out to be true for a request: a label or a number.", no_args_is_help=True)
+commands = typer.Typer(help="What turned out for a request: the true label or number, or a reward.", no_args_is_help=True)
 
 BATCH = 500
 MOST_FAULTS = 5
+
+Reward = Annotated[bool, typer.Option("--reward", help="What the answer brought, a number, not what was true.")]
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -45,7 +47,7 @@ class Line(msgspec.Struct, frozen=True):
 @client(
     commands,
     "send",
-    examples=("modelctl feedback send 0190-abc fraud", "modelctl feedback send 0190-abc 12.5 --source chargebacks"),
+    examples=("modelctl feedback send 0190-abc fraud", "modelctl feedback send 0190-abc 12.5 --reward --source shop"),
     outputs=VIEWS,
 )
 def send(
@@ -55,9 +57,10 @@ def send(
     value: Annotated[str, typer.Argument(metavar="VALUE", help="A label, or a number.", show_default=False)],
     source: Annotated[str, typer.Option(help="Where it comes from.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of a different earlier value.")] = False,
+    reward: Reward = False,
 ) -> None:
     """Report what was true for one request. Sending the same again changes nothing."""
-    body = {"request_id": request_id, "value": plain_value(value)} | _extras(source, replace=replace)
+    body = {"request_id": request_id, "value": plain_value(value)} | _extras(source, replace=replace, reward=reward)
     answer = session.api.post("/v1/feedback", body)
     if session.structured:
         write_structured(answer, session.output)
@@ -77,10 +80,11 @@ def import_(
     *,
     source: Annotated[str, typer.Option(help="Where the values come from.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Put them in the place of different earlier values.")] = False,
+    reward: Reward = False,
 ) -> None:
     """Report what was true for many requests. The whole file is checked before the first value is sent."""
     lines = read_lines(file)
-    extras = _extras(source, replace=replace)
+    extras = _extras(source, replace=replace, reward=reward)
     total = Taken()
     with ExitStack() as stack:
         console = note_console()
@@ -130,5 +134,6 @@ def batches(lines: Sequence[Line]) -> Iterator[list[Line]]:
         yield batch
 
 
-def _extras(source: str, *, replace: bool) -> dict[str, Any]:
-    return ({"source": source} if source else {}) | ({"replace": True} if replace else {})
+def _extras(source: str, *, replace: bool, reward: bool) -> dict[str, Any]:
+    kind = {"kind": "reward"} if reward else {}
+    return ({"source": source} if source else {}) | ({"replace": True} if replace else {}) | kind

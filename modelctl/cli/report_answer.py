@@ -63,7 +63,10 @@ class Trust(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of the decision table. A bound that is None is infinite; `unit` is share, ratio or value."""
+    """One line of the decision table. A bound that is None is infinite; `unit` is share, ratio or value.
+
+    Harm is in the unit of the margin; it is there for what a gate was declared for.
+    """
 
     candidate_name: str
     title: str
@@ -81,6 +84,13 @@ class Row(msgspec.Struct, frozen=True):
     null: float | None = None
     log10_e: float | None = None
     reason: str = ""
+    gate: str = ""
+    design: str = ""
+    margin: float | None = None
+    margin_unit: str = ""
+    harm_lower: float | None = None
+    harm_upper: float | None = None
+    forecast: str = ""
 
 
 class Move(msgspec.Struct, frozen=True):

@@ -12,7 +12,15 @@ from modelctl.cli.funnel import funnel_lines
 from modelctl.cli.output import line, plain, table
 from modelctl.cli.quantities import count, duration, moment, number, percent, rate
 from modelctl.cli.report_answer import Confusion, Numbers, Report, Trust
-from modelctl.cli.report_tables import confusion_table, decision_table, feedback_table, latency_table, outcome_table, worst_table
+from modelctl.cli.report_tables import (
+    confusion_table,
+    decision_table,
+    feedback_table,
+    gate_table,
+    latency_table,
+    outcome_table,
+    worst_table,
+)
 
 VERDICT_STYLES = {"promote": "bold green", "rollback": "bold red", "invalid": "bold red", "no-data": "bold yellow"}
 
@@ -27,6 +35,9 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     yield from _trust(report.trust)
     for funnel in report.funnels:
         yield from map(line, funnel_lines(funnel))
+    gates = gate_table(report.rows)
+    if gates is not None:
+        yield from _section("Gates", gates)
     yield from _section("Decision table", decision_table(report.rows), empty="nothing is compared yet")
     yield from _needs(report)
     for confusion in report.confusions:

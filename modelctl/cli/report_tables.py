@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from modelctl.cli.figures import drawn, figure, interval
+from modelctl.cli.harm import amount, harm_interval
 from modelctl.cli.output import table
 from modelctl.cli.quantities import count, milliseconds, number, rate
 from modelctl.cli.report_answer import Accuracy, Confusion, Disagreement, Latency, Outcomes, Row
@@ -15,9 +16,37 @@ _LONGEST = 60
 def decision_table(rows: Sequence[Row]) -> Table | None:
     """Every comparison with its interval, in numbers and below them drawn; None without any."""
     columns = ["METRIC", "BASELINE", "CANDIDATE", "DIFFERENCE", "INTERVAL (| NO DIFFERENCE)", "FINDING", "N"]
-    several = len({row.candidate_name for row in rows}) > 1
-    cells = [[f"{row.candidate_name}: {row.title}" if several else row.title, *_decision_cells(row)] for row in rows]
+    cells = [[_named(row, rows), *_decision_cells(row)] for row in rows]
     return table(columns, cells, right=columns[1:4], whole=columns[4:5]) if rows else None
+
+
+def gate_table(rows: Sequence[Row]) -> Table | None:
+    """Every declared gate: its role, the harm that is still possible against the margin, and what would change its state."""
+    columns = ["GATE", "ROLE", "HARM (ALWAYS VALID)", "MARGIN", "STATE", "N", "FORECAST"]
+    declared = [row for row in rows if row.gate]
+    cells = [
+        [
+            _named(row, rows),
+            row.role,
+            _harm(row),
+            "-" if row.margin is None else amount(row.margin, row.margin_unit),
+            f"{row.finding}: {row.reason}" if row.reason else row.finding,
+            f"{count(row.n)} {row.counts}",
+            row.forecast or "-",
+        ]
+        for row in declared
+    ]
+    return table(columns, cells, right=columns[2:4]) if declared else None
+
+
+def _harm(row: Row) -> str:
+    known = row.harm_lower is not None or row.harm_upper is not None
+    return harm_interval(row.harm_lower, row.harm_upper, unit=row.margin_unit) if known else "-"
+
+
+def _named(row: Row, rows: Sequence[Row]) -> str:
+    several = len({other.candidate_name for other in rows}) > 1
+    return f"{row.candidate_name}: {row.title}" if several else row.title
 
 
 def _decision_cells(row: Row) -> list[str]:

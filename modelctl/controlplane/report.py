@@ -156,7 +156,7 @@ class Short(msgspec.Struct, frozen=True, kw_only=True):
 
 def summarise(evidence: Evidence, *, at: int) -> Short:
     """The verdict at Unix millisecond `at`, with the funnels and comparisons it comes from."""
-    compared, funnels = compare(evidence), funnels_of(evidence)
+    compared, funnels = compare(evidence, at=at), funnels_of(evidence)
     verdict = judge_compared(evidence, compared, at=at, funnels=funnels)
     return Short(verdict=verdict, funnels=funnels, rows=tuple(one.row for one in compared))
 

@@ -182,6 +182,27 @@ def shown_report(control: "Double", modelctl: "Run", *, report: Report = REPORT)
     return ran.out
 
 
+def test_a_gate_is_shown_with_its_harm_its_margin_and_the_forecast(control: "Double", modelctl: "Run") -> None:
+    gate = row(
+        title="failed answers",
+        role="guardrail",
+        finding="open",
+        gate="error_rate:guardrail:margin=0.005",
+        margin=0.005,
+        margin_unit="points",
+        harm_lower=None,
+        harm_upper=0.0093,
+        forecast="about 61,000 more requests",
+    )
+    control.answers("GET", "/v1/routes", {"items": [{"name": "fraud"}]})
+    control.answers("GET", "/v1/routes/fraud/report", answer(replaced(REPORT, rows=(gate,))))
+    out = modelctl("report").out
+    assert "Gates" in out
+    (said,) = [line for line in out.splitlines() if "unbounded to 0.93 pt" in line]
+    for part in ("failed answers", "guardrail", "0.5 pt", "open", "980 pairs", "about 61,000 more requests"):
+        assert part in said, part
+
+
 def test_the_report_shows_every_part_in_the_order_people_decide_by(control: "Double", modelctl: "Run") -> None:
     out = shown_report(control, modelctl)
     parts = (

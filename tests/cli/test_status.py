@@ -13,8 +13,11 @@ import msgspec
 import pytest
 
 import modelctl as package
+from modelctl.controlplane.conducting import Barrier, Block
 from modelctl.controlplane.fleet import WorkerStatus
 from modelctl.controlplane.funnel import Funnel, Loss
+from modelctl.controlplane.gate_lines import GateLine
+from modelctl.controlplane.next_moves import NextMove
 from modelctl.controlplane.status import ArmStatus, EvidenceStatus, RolloutStatus, RouteStatus, Status, VerdictLine
 
 if TYPE_CHECKING:
@@ -119,6 +122,52 @@ def test_the_status_says_everything_about_a_rollout_in_words(control: "Double", 
     )
     assert baseline == ["fraud-v6", "baseline", "95%", "0%", "95.12%", "94.98%", "951", "0.21%"]
     assert candidate == ["fraud-v7", "candidate", "5%", "20%", "4.88%", "-", "0", "-"]
+
+
+def test_the_status_of_a_conducted_rollout_shows_each_gate_and_what_clears_each_wait(control: "Double", modelctl: "Run") -> None:
+    at = 1_700_000_000_000
+    gate = GateLine(
+        gate="error_rate:guardrail:margin=0.005",
+        candidate="fraud-v7",
+        title="failed answers",
+        role="guardrail",
+        design="split",
+        state="open",
+        lower=-0.001,
+        upper=0.0093,
+        margin=0.005,
+        unit="points",
+        n=12_345,
+        counts="requests",
+        reason="",
+        forecast="about 61,000 more requests",
+    )
+    sentence = "harm above 0.93 points excluded; margin 0.5 points not reached"
+    waits = (Block(Barrier.GATE, sentence, "modelctl advance fraud --force --reason WHY"), Block(Barrier.BAKE, "It bakes."))
+    move = NextMove(
+        kind="advance:1",
+        sentence="Next: 25%.",
+        mode="auto",
+        verb="",
+        blocked_by=waits,
+        command=waits[0].command,
+        since=at,
+        due_at=0,
+    )
+    opened = replaced(ROLLOUT, mode="auto", baked_at=at + 272_000, gates=(gate,), next=move)
+    control.answers("GET", "/v1/status", answer(replaced(STATUS, at=at, routes=(replaced(STATUS.routes[0], rollout=opened),))))
+    out = modelctl("status").out
+    for said in (
+        "step 1 of 3: 5% to fraud-v7 · bakes for another 4m 32s · mode auto",
+        "error_rate:guardrail:margin=0.5pt",
+        "-0.1 pt to 0.93 pt",
+        "about 61,000 more requests",
+        "automation (auto): Next: 25%.",
+        f"waits for gate: {sentence} · clears it: modelctl advance fraud --force --reason WHY",
+        "waits for bake: It bakes.\n",
+    ):
+        assert said in out, said
+    assert "0.5 pt" in out.split("-0.1 pt to 0.93 pt")[1].splitlines()[0]
 
 
 def test_the_status_without_a_rollout_says_how_to_start_one(control: "Double", modelctl: "Run") -> None:
