@@ -38,6 +38,14 @@ def test_going_ahead_by_force_needs_a_reason(catalog: "Double", modelctl: "Run",
     assert catalog.changes[0].body == {"reason": "hotfix", "force": True}
 
 
+def test_giving_more_by_force_needs_a_reason_too(catalog: "Double", modelctl: "Run") -> None:
+    catalog.answers("POST", "/v1/rollouts", {"rollout": rollout(), "convergence": LIVE}, status=201)
+    assert modelctl("canary", "--percent", "50", "--force").code == 2
+    assert catalog.changes == []
+    assert modelctl("canary", "--percent", "50", "--force", "--reason", "hotfix").code == 0
+    assert (catalog.changes[0].body["force"], catalog.changes[0].body["reason"]) == (True, "hotfix")
+
+
 def test_a_gate_that_is_not_passed_is_a_refusal_with_the_command_that_goes_ahead(catalog: "Double", modelctl: "Run") -> None:
     detail = "cannot advance rollout 7 yet: harm above 0.9 points excluded. To go ahead all the same, say why:\n  modelctl advance"
     catalog.answers("POST", "/v1/rollouts/7:advance", {"detail": detail, "code": "gate-not-passed"}, status=409)
