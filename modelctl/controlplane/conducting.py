@@ -46,8 +46,9 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known at `at` (Unix ms). `missing` is what the gate of the next raise still needs; empty when it is passed.
+    """All that is known at `at` (Unix ms). `missing` is what the next step's gate still needs, `needs` what the verdict does.
 
+    With `leap` the next raise is promotion, from whatever step: people may skip the rest of a ladder.
     `frozen` says why traffic is not moved now. `latched` are the kinds of decisions made so far and when (Unix ms). `shown` counts
     the requests the candidates were shown; `winner` is the candidate the verdict would promote.
     """
@@ -57,10 +58,22 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     at: int
     missing: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    leap: bool = False
     frozen: str = ""
     latched: dict[str, int] = {}
     shown: int = 0
     winner: str = ""
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the next raise is promotion."""
+        return self.leap or is_last(self.rollout)
+
+    @property
+    def share(self) -> int:
+        """The candidates' share (basis points) after the next raise."""
+        return ALL if self.promotes else share_of(self.rollout.steps[self.rollout.step + 1])
 
     @property
     def proven(self) -> bool:
@@ -93,7 +106,7 @@ def next_move(standing: Standing) -> Intent:
 def findings(standing: Standing) -> tuple[str, ...]:
     """The kinds of decisions that the evidence supports now: its word, and `advance:STEP` for a passed gate."""
     words = (standing.word,) if standing.word in LATCHED_WORDS else ()
-    passed = not is_last(standing.rollout) and not _unproven(standing)
+    passed = not standing.promotes and not _unproven(standing)
     return (*words, f"advance:{standing.rollout.step + 1}") if passed else words
 
 
@@ -121,11 +134,6 @@ def bounded(rollout: Rollout) -> bool:
 def is_last(rollout: Rollout) -> bool:
     """Whether promotion is what comes after the step."""
     return rollout.step + 1 >= len(rollout.steps)
-
-
-def next_share(rollout: Rollout) -> int:
-    """The candidates' share (basis points) after the next raise."""
-    return ALL if is_last(rollout) else share_of(rollout.steps[rollout.step + 1])
 
 
 def share_of(step: Step) -> int:
@@ -191,7 +199,7 @@ def _exhausted(standing: Standing) -> Intent | None:
 
 def _raise(standing: Standing) -> Intent:
     rollout = standing.rollout
-    last = is_last(rollout)
+    last = standing.promotes
     kind = PROMOTE if last else f"advance:{rollout.step + 1}"
     blocked = barriers(standing)
     due = bakes_until(rollout)
@@ -200,7 +208,7 @@ def _raise(standing: Standing) -> Intent:
         winner = standing.winner or rollout.candidates[0] if last else ""
         return Intent(kind=kind, verb=verb, winner=winner, sentence=f"The gate is passed. {standing.sentence}", since=due)
     waits = {block.barrier for block in blocked} == {Barrier.BAKE}
-    said = f"Next: {_aim(rollout)}. {blocked[0].sentence}"
+    said = f"Next: {_aim(standing)}. {blocked[0].sentence}"
     return Intent(
         kind=kind, sentence=said, blocked_by=blocked, since=max(rollout.step_at, rollout.opened_at), due_at=due if waits else 0
     )
@@ -211,7 +219,7 @@ RULES: tuple[Callable[[Standing], Intent | None], ...] = (_ended, _harm, _promot
 
 def _barriers(standing: Standing) -> Iterator[Block]:
     rollout, conduct, route = standing.rollout, standing.rollout.conduct, standing.rollout.route
-    command = f"modelctl {Verb.PROMOTE if is_last(rollout) else Verb.ADVANCE} {route}"
+    command = f"modelctl {Verb.PROMOTE if standing.promotes else Verb.ADVANCE} {route}"
     if rollout.holds:
         yield _held(standing)
     if rollout.phase is Phase.PAUSED:
@@ -220,19 +228,19 @@ def _barriers(standing: Standing) -> Iterator[Block]:
         yield Block(Barrier.GATE, sentence, f"{command} --force --reason WHY")
     if rollout.current.hold:
         yield Block(Barrier.STEP, f"The step {rollout.current.title!r} holds until a person goes on.", command)
-    if next_share(rollout) > conduct.ceiling_bp:
-        share = f"{next_share(rollout) / 100:g}%, above the ceiling of {conduct.ceiling_bp / 100:g}%"
+    if standing.share > conduct.ceiling_bp:
+        share = f"{standing.share / 100:g}%, above the ceiling of {conduct.ceiling_bp / 100:g}%"
         yield Block(Barrier.CEILING, f"It would give the candidate {share} for automation.", command)
     if standing.frozen:
         yield Block(Barrier.FREEZE, standing.frozen, f"{command} --force --reason WHY")
-    if next_share(rollout) == ALL and (lacking := _approvals_lacking(rollout)):
+    if standing.share == ALL and (lacking := _approvals_lacking(rollout)):
         people = "one more person" if lacking == 1 else f"{lacking} more people"
         yield Block(
             Barrier.APPROVAL,
             f"{people[0].upper()}{people[1:]} must approve, other than who started it.",
             f"modelctl approve {route}",
         )
-    if is_last(rollout) and len(rollout.candidates) > 1 and not standing.winner:
+    if standing.promotes and len(rollout.candidates) > 1 and not standing.winner:
         names = ", ".join(rollout.candidates)
         yield Block(
             Barrier.WINNER, f"There are several candidates ({names}): a person names the winner.", f"{command} --winner NAME"
@@ -245,7 +253,7 @@ def _barriers(standing: Standing) -> Iterator[Block]:
 
 
 def _held(standing: Standing) -> Block:
-    verb = Verb.PROMOTE if is_last(standing.rollout) else Verb.ADVANCE
+    verb = Verb.PROMOTE if standing.promotes else Verb.ADVANCE
     said = standing.rollout.holds or standing.sentence
     return Block(Barrier.HOLD, f"Automation stopped: {said}", f"modelctl {verb} {standing.rollout.route} --force --reason WHY")
 
@@ -257,11 +265,11 @@ def _unproven(standing: Standing) -> tuple[str, ...]:
         return ("No margins are declared, so nothing can be proven.",)
     if standing.word in (INVALID, ROLLBACK, INCONCLUSIVE, "no-data"):
         return (standing.sentence,)
-    if is_last(rollout) and standing.word != PROMOTE:
-        return standing.missing or (standing.sentence,)
-    if is_last(rollout) and switched(rollout) and f"advance:{rollout.step}" not in standing.latched:
+    if standing.promotes and standing.word != PROMOTE:
+        return standing.needs or (standing.sentence,)
+    if standing.promotes and switched(rollout) and f"advance:{rollout.step}" not in standing.latched:
         return ("Before the switch the gate for all of the traffic was not passed, and before and after cannot be compared.",)
-    return standing.missing
+    return () if standing.promotes else standing.missing
 
 
 def _approvals_lacking(rollout: Rollout) -> int:
@@ -274,8 +282,9 @@ def bakes_until(rollout: Rollout) -> int:
     return max(rollout.step_at, rollout.opened_at) + max(rollout.current.bake_ms, rollout.conduct.bake_ms)
 
 
-def _aim(rollout: Rollout) -> str:
-    if is_last(rollout):
+def _aim(standing: Standing) -> str:
+    rollout = standing.rollout
+    if standing.promotes:
         return f"promote {', '.join(rollout.candidates)}"
     return f"advance to {rollout.steps[rollout.step + 1].title}"
 

@@ -5,8 +5,11 @@ only roll back. What it must prove depends on what was declared about errors:
 
     nothing              the candidate fails more often than the baseline
     a relative margin    by more than that (as its own gate, when it compares split traffic)
-    an absolute margin   more than twice as often, and the difference that was observed is above the margin
-    a limit              more than twice as often, and the rate that was observed is above the limit
+    an absolute margin   more than twice as often, and its proven rate is above the baseline's observed one by more than the margin
+    a limit              more than twice as often, and its proven rate is above the limit
+
+That the observed difference alone is above the margin would not do: with a margin of half a point, a candidate at 0.6 % against
+0.1 % is twice as bad for sure and no worse than tolerated, and four of five such canaries would be rolled back.
 """
 
 from dataclasses import replace
@@ -15,13 +18,13 @@ import msgspec
 
 from modelctl.controlplane.comparison import FINDINGS, Compared, Evidence, row_of
 from modelctl.controlplane.levels import fire_alpha
-from modelctl.controlplane.measured import USUAL_EFFECT, Question, proportion_stages, rates
+from modelctl.controlplane.measured import Question, proportion_stages, rates
 from modelctl.controlplane.methods import share_ratio
 from modelctl.controlplane.unit_methods import first_event_ratio
 from modelctl.gate import Gate, GateRole, MarginKind
 from modelctl.metric import METRICS, Design
 from modelctl.rollout import Rollout
-from modelctl.statistics import difference
+from modelctl.statistics import coin, difference_exact
 from modelctl.statistics.verdict import Role, criterion
 
 TWICE = 1.0
@@ -48,7 +51,7 @@ def compare_fire(evidence: Evidence, candidate: str) -> Compared | None:
         for_rollback=result,
         for_promote=result,
     )
-    if not _beyond(asked, gate):
+    if not _beyond(asked, gate, alpha=alpha):
         found = replace(found, lower=min(found.lower, found.margin))
     counts = "first events" if asked.sticky else "events"
     row = row_of(result, names=(candidate, RATIO, _TITLE, "ratio", counts), values=rates(proportion_stages(asked)))
@@ -68,13 +71,12 @@ def tolerated(gate: Gate | None) -> float:
     return gate.margin.amount if gate.margin is not None and gate.margin.kind is MarginKind.RELATIVE else TWICE
 
 
-def _beyond(asked: Question, gate: Gate | None) -> bool:
+def _beyond(asked: Question, gate: Gate | None, *, alpha: float) -> bool:
     """Whether what was observed is beyond what is declared; the ratio alone decides where that is none, or relative."""
     if gate is None or gate.zero_tolerance or tolerated(gate) != TWICE:
         return True
     stages = proportion_stages(asked)
     if gate.limit is not None:
-        _, observed = rates(stages)
-        return observed is not None and observed > gate.limit
-    gap = difference.compare_proportions(stages, tau=USUAL_EFFECT, alpha=0.05).estimate
-    return gap is not None and gate.margin is not None and gap > gate.margin.amount
+        n, k = sum(stage.candidate.n for stage in stages), sum(stage.candidate.k for stage in stages)
+        return coin.interval(k, n, alpha=alpha)[0] > gate.limit
+    return gate.margin is not None and difference_exact.proven_excess(stages, alpha=alpha) > gate.margin.amount

@@ -14,7 +14,7 @@ from modelctl.errors import NotFound
 from modelctl.rollout import Rollout
 from modelctl.store import catalog, reading, summing
 from modelctl.store import engine as store
-from modelctl.store.summing import Sum
+from modelctl.store.summing import Part, Sum
 from modelctl.store.tables import decision
 
 WORST = 10
@@ -39,18 +39,35 @@ def findings(engine: Database, route: str, *, rollout: int | None = None) -> Fin
         )
 
 
-def evidence_of(connection: Connection, rollout: Rollout, *, metrics: tuple[str, ...] = ()) -> tuple[Evidence, tuple[Sum, ...]]:
-    """The rollout's evidence, and the sums it indexes: of all metrics, or of those named."""
-    rows = summing.sums(connection, rollout.route, rollout=rollout.id, metrics=metrics)
-    evidence = Evidence(
+def evidence_of(connection: Connection, rollout: Rollout) -> tuple[Evidence, tuple[Sum, ...]]:
+    """The rollout's whole evidence, and the sums it indexes."""
+    rows = summing.sums(connection, rollout.route, rollout=rollout.id)
+    newest = summing.newest_minute(connection, rollout.route, rollout=rollout.id)
+    return _evidence(connection, rollout, rows=rows, newest=newest), rows
+
+
+def judged_evidence(connection: Connection, rollout: Rollout) -> Evidence:
+    """What a judgement reads, and no more: it costs the same however much else was recorded."""
+    part = Part(
+        route=rollout.route,
+        rollout=rollout.id,
+        stages=tuple(stage.id for stage in catalog.stages(connection, rollout.id)),
+        arms=(rollout.baseline, *rollout.candidates),
+        metrics=metrics_for(rollout),
+    )
+    rows, newest = summing.sums_of(connection, part)
+    return _evidence(connection, rollout, rows=rows, newest=newest)
+
+
+def _evidence(connection: Connection, rollout: Rollout, *, rows: tuple[Sum, ...], newest: int | None) -> Evidence:
+    return Evidence(
         rollout=rollout,
         stages=catalog.stages(connection, rollout.id),
         sums=Sums(rows),
         pivots=summing.pivots(connection, rollout.route, rollout=rollout.id),
-        newest=summing.newest_minute(connection, rollout.route, rollout=rollout.id),
+        newest=newest,
         looks=looks_taken(connection, rollout),
     )
-    return evidence, rows
 
 
 LOOK = "look:"
@@ -67,7 +84,7 @@ def looks_taken(connection: Connection, rollout: Rollout) -> tuple[float, ...]:
 
 def judgement_of(connection: Connection, rollout: Rollout, *, at: int) -> tuple[Evidence, Judgement]:
     """The evidence that decides about the rollout, and what it comes to at Unix millisecond `at`."""
-    evidence, _ = evidence_of(connection, rollout, metrics=metrics_for(rollout))
+    evidence = judged_evidence(connection, rollout)
     return evidence, judge(evidence, at=at, funnels=funnels_of(evidence))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from modelctl.controlplane.comparison import Evidence
-from modelctl.controlplane.conducting import PROMOTE, Standing, is_last, next_share
+from modelctl.controlplane.conducting import Standing, is_last, share_of
 from modelctl.controlplane.inquiry import judgement_of
 from modelctl.controlplane.judging import Judgement, missing_for
 from modelctl.controlplane.wall_clock import minute_of_week
@@ -37,7 +37,8 @@ def look_from(connection: Connection, evidence: Evidence, *, judgement: Judgemen
         word=judgement.word,
         sentence=judgement.sentence,
         at=at // 1000,
-        missing=_missing(rollout, judgement),
+        missing=() if is_last(rollout) else missing_for(judgement, share_of(rollout.steps[rollout.step + 1])),
+        needs=judgement.needs,
         frozen=frozen(connection, rollout.route, at=at // 1000),
         latched={one.kind: one.at // 1000 for one in decisions.latched(connection, rollout.id)},
         shown=sum(evidence.sums.counts(name, "funnel").get("sent", 0) for name in rollout.candidates),
@@ -53,10 +54,3 @@ def frozen(connection: Connection, route: str, *, at: int) -> str:
         return ""
     where = f"route {freeze.route!r}" if freeze.route else "all routes"
     return f"Freeze {freeze.id} of {where} holds ({freeze_text(freeze)}){': ' + freeze.reason if freeze.reason else ''}."
-
-
-def _missing(rollout: Rollout, judgement: Judgement) -> tuple[str, ...]:
-    """Promotion asks for more than its gate: success, size and duration, which are the verdict's."""
-    if not is_last(rollout):
-        return missing_for(judgement, next_share(rollout))
-    return () if judgement.word == PROMOTE else (judgement.needs or (judgement.sentence,))

@@ -29,6 +29,24 @@ def compare(stages: Sequence[ProportionStage], *, alpha: float, kappa: float = C
     return _comparison(float(gap), (float(low), float(high)), n=int(n_a.sum() + n_b.sum()), alpha=alpha)
 
 
+def proven_excess(stages: Sequence[ProportionStage], *, alpha: float, kappa: float = COIN_CONCENTRATION) -> float:
+    """sum w (L_b - p_a)/sum w: how far the candidate's rate, as proven, is above the baseline's, as observed; -1 without data.
+
+    Quicker than `compare`, because the baseline's own uncertainty is left out: for alarms, on top of another proof.
+    """
+    used = [(stage, alpha / (place * (place + 1))) for place, stage in enumerate(stages, 1) if _two_armed(stage)]
+    if not used:
+        return -1.0
+    gaps = np.array(
+        [
+            coin.interval(stage.candidate.k, stage.candidate.n, alpha=level, kappa=kappa)[0] - stage.baseline.k / stage.baseline.n
+            for stage, level in used
+        ]
+    )
+    weights = overlap(*np.array([(float(stage.baseline.n), float(stage.candidate.n)) for stage, _ in used]).T)
+    return float(weights @ gaps / weights.sum())
+
+
 def _two_armed(stage: ProportionStage) -> bool:
     return bool(stage.baseline.n and stage.candidate.n)
 

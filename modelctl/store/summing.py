@@ -1,11 +1,14 @@
 """Rollups added up over minutes: all that a status or a report costs, however many rows there are."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from modelctl.store.tables import pivot, rollup
+
+_LATENCY = "latency"
 
 
 class Sum(msgspec.Struct, frozen=True):
@@ -32,11 +35,52 @@ def sums(connection: Connection, route: str, *, rollout: int, since: int = 0, me
         query = query.where(table.minute >= since)
     if metrics:
         query = query.where(table.metric.in_(metrics))
-    rows = connection.execute(query.group_by(*keys).order_by(*keys))
-    return tuple(
-        Sum(row.stage, row.arm, row.metric, row.key, int(row.n), int(row.k), float(row.s1), float(row.s2), float(row.sp))
-        for row in rows
+    return tuple(map(_sum, connection.execute(query.group_by(*keys).order_by(*keys))))
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judgement reads of a rollout: these stages, arms and metrics, and no other row."""
+
+    route: str
+    rollout: int
+    stages: tuple[int, ...]
+    arms: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+def sums_of(connection: Connection, part: Part) -> tuple[tuple[Sum, ...], int | None]:
+    """The sums of one part in the order of their keys, and the last minute (Unix time / 60 s) in it.
+
+    Each stage, arm and metric is one range of the primary key, so what else was recorded costs nothing. Of latencies only the
+    counts are added up: they are most of the rows.
+    """
+    table = rollup.c
+    rest = tuple(metric for metric in part.metrics if metric != _LATENCY)
+    found = list(_grouped(connection, part, metrics=rest, columns=(table.n, table.k, table.s1, table.s2, table.sp)))
+    if _LATENCY in part.metrics:
+        found += _grouped(connection, part, metrics=(_LATENCY,), columns=(table.n,))
+    found.sort(key=lambda row: (row.stage, row.arm, row.metric, row.key))
+    return tuple(map(_sum, found)), max((int(row.minute) for row in found), default=None)
+
+
+def _grouped(connection: Connection, part: Part, *, metrics: tuple[str, ...], columns: tuple[Any, ...]) -> Sequence[Row[Any]]:
+    table = rollup.c
+    keys: list[Any] = [table.stage, table.arm, table.metric, table.key]
+    totals = [func.sum(column).label(column.name) for column in columns]
+    query = select(*keys, func.max(table.minute).label("minute"), *totals).where(
+        table.route == part.route,
+        table.rollout == part.rollout,
+        table.stage.in_(part.stages),
+        table.arm.in_(part.arms),
+        table.metric.in_(metrics),
     )
+    return connection.execute(query.group_by(*keys)).all()
+
+
+def _sum(row: Row[Any]) -> Sum:
+    found = row._mapping
+    n, k, *sums = (found.get(name, 0) for name in ("n", "k", "s1", "s2", "sp"))
+    return Sum(row.stage, row.arm, row.metric, row.key, int(n), int(k), *map(float, sums))
 
 
 def pivots(connection: Connection, route: str, *, rollout: int) -> dict[str, float]:

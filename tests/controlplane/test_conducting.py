@@ -169,6 +169,14 @@ def test_a_rollout_that_has_ended_is_left_alone() -> None:
     assert next_move(standing(ended, "rollback", latched={"rollback": OPENED})).verb is None
 
 
+def test_a_person_who_skips_the_rest_of_the_ladder_needs_what_promotion_needs() -> None:
+    climbing = standing(rollout(conduct=auto(approvals=1)), missing=(), needs=NOT_YET)
+    assert binding(climbing) == ()
+    leaping = binding(msgspec.structs.replace(climbing, leap=True))
+    assert [block.barrier for block in leaping] == [Barrier.GATE, Barrier.APPROVAL]
+    assert leaping[0].sentence == NOT_YET[0]
+
+
 def test_decisions_are_the_word_and_the_passed_gate() -> None:
     assert findings(standing(rollout())) == ("advance:1",)
     assert findings(standing(rollout(), "promote")) == ("promote", "advance:1")

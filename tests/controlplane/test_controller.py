@@ -129,6 +129,15 @@ def test_a_person_may_not_pass_a_closed_gate_without_saying_why(program: Program
     assert last.detail["forced"]
 
 
+def test_a_person_may_not_promote_with_what_is_enough_for_the_next_step_alone(program: Program) -> None:
+    program.start(gates=GATES, conduct=AUTO | {"mode": "advise", "bake_ms": 0})
+    run(program, failing=SOUND, until=lambda _: bool(program.decisions()), turns=20)
+    assert [one.kind for one in program.decisions()] == ["advance:1"]
+    with pytest.raises(GateNotPassed, match="cannot promote"):
+        program.move(Verb.PROMOTE)
+    assert program.move(Verb.ADVANCE).step == 1
+
+
 def test_lowering_exposure_and_pausing_are_never_refused(program: Program) -> None:
     add_freeze(program.engine, NewFreeze(), author=program.author())
     for verb in (Verb.ROLLBACK, Verb.COMPLETE):
@@ -217,7 +226,8 @@ def test_without_gates_traffic_is_moved_by_people_alone(program: Program) -> Non
     assert program.move(Verb.PROMOTE).phase is Phase.PROMOTED
 
 
-def test_two_controllers_never_act_both_and_one_takes_over_from_a_dead_one(program: Program) -> None:
+def test_of_two_controllers_one_acts(engine: Engine) -> None:
+    program = Program(engine)
     program.start(gates=GATES, conduct=AUTO)
     second = program.another("two")
 

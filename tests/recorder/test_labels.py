@@ -81,7 +81,7 @@ def test_a_number_is_compared_with_the_number_that_was_true(url: str) -> None:
     tell(url, 2, 1.0)
     record(url, [request(1, said("old", 9.5)), request(2, said("old", 0.75))])
     assert over_minutes(url, "absolute_error")["old", ""] == (2, 0, 2.75, 2.5**2 + 0.25**2, 0)
-    assert over_minutes(url, "brier")["old", ""] == (1, 0, 0.0625, 0.0625**2, 0)
+    assert over_minutes(url, "brier")["old", ""] == pytest.approx((1, 0, 0.0625, 0.0625**2, 0), abs=1e-5)
     assert over_minutes(url, "accuracy") == {}
 
 

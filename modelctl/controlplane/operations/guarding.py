@@ -1,5 +1,6 @@
 """What people may not do without saying why: raise exposure while a gate is closed, in a freeze, or without the approvals."""
 
+import msgspec
 from sqlalchemy import Connection
 
 from modelctl.controlplane.conducting import Block, binding
@@ -23,7 +24,7 @@ def pass_barriers(connection: Connection, rollout: Rollout, *, verb: Verb, force
         raise InvalidInput(f"say why the {verb} has to be forced: --reason WHY; the history keeps it")
     look = look_at(connection, rollout, at=author.at)
     latch(connection, look, author=author)
-    barred = binding(look.standing)
+    barred = binding(msgspec.structs.replace(look.standing, leap=verb is Verb.PROMOTE))
     if barred and not force:
         raise GateNotPassed(_refusal(rollout, verb, barred=barred))
     return tuple(block.sentence for block in barred)
