@@ -2,13 +2,20 @@
 
 import msgspec
 import pytest
+from sqlalchemy import Engine
 
+from modelctl.conduct import Engine as Planned
 from modelctl.controlplane.engines import due_look, refusal
 from modelctl.controlplane.judging import Judgement, judge
+from modelctl.controlplane.latching import latch
+from modelctl.controlplane.operations.terms import ConductChanges
+from modelctl.controlplane.standing import look_at
 from modelctl.statistics.group_sequential import Spending, boundaries
+from modelctl.store import catalog
+from modelctl.store.engine import writing
 from modelctl.store.summing import Sum
 from tests.controlplane.judged import NOW, evidence, gated, rows_of
-from tests.controlplane.scene import rollout, served
+from tests.controlplane.scene import ANN, populate, rollout, served, start, store_sums
 
 HALF = rollout("canary", {"percent_bp": 5000})
 GATE = "error_rate:guardrail:margin=2pt"
@@ -72,3 +79,24 @@ def test_planned_looks_are_refused_for_a_ramp_because_requests_do_not_measure_it
     ramp = msgspec.structs.replace(PLANNED, steps=rollout("canary", {"percent_bp": 100, "steps_bp": [5000]}).steps)
     assert "one constant share" in refusal(ramp)
     assert refusal(PLANNED) == refusal(gated(HALF, GATE)) == ""
+
+
+def test_a_gate_that_could_never_be_proven_is_refused() -> None:
+    of = gated(HALF, "slow_rate:guardrail:margin=1pt,slower=250ms", unit="header:x-user")
+    assert "not kept by unit" in refusal(of)
+    assert refusal(gated(HALF, "slow_rate:info:slower=250ms", unit="header:x-user")) == ""
+
+
+def test_looks_that_were_taken_are_kept_and_read_back(engine: Engine) -> None:
+    populate(engine, "a", "b")
+    conduct = ConductChanges(engine=Planned.GROUP_SEQUENTIAL, looks=4, max_n=10_000)
+    start(engine, parameters={"percent_bp": 5000}, gates=(GATE,), conduct=conduct)
+    store_sums(engine, arms(2_600), rollout=1)
+    with writing(engine) as connection:
+        of = catalog.find_rollout(connection, 1)
+        first = look_at(connection, of, at=NOW * 1000)
+        assert first.judgement.look == 0.26
+        assert latch(connection, first, author=ANN)[0] == "look:1"
+        again = look_at(connection, of, at=NOW * 1000)
+        assert (again.evidence.looks, again.judgement.look) == ((0.26,), 0.0)
+        assert "look:2" not in latch(connection, again, author=ANN)
