@@ -123,7 +123,7 @@ class Controller:
         moved = change.subject
         convergence = await self._conclude(change, since=self._clock())
         if moved.phase is Phase.ROLLED_BACK:
-            author = Author(actor=CONTROLLER, reason="the routers sent the candidate nothing more", at=moved.closed_at * 1000)
+            author = Author(actor=CONTROLLER, at=moved.closed_at * 1000)
             await run_in_threadpool(record_zero, self._engine, moved, convergence=convergence, author=author)
 
     async def _watch(self, rollout: Rollout) -> None:

@@ -28,7 +28,7 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of one candidate. A request that the candidate did not answer is still a pair: its failure is compared.
 
     `fallback` counts requests it was to answer and the baseline answered, because its breaker was open: they are no evidence
-    about either arm.
+    about either arm. `duplicate` pairs asked what an earlier one had asked: they are no new evidence.
     """
 
     candidate: str
@@ -39,6 +39,7 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     parsed: int = 0
     paired: int = 0
     fallback: int = 0
+    duplicate: int = 0
     skipped: dict[str, int] = msgspec.field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
 
@@ -58,16 +59,18 @@ def funnel(sums: Sums, candidate: str) -> Funnel:
     counts = sums.counts(candidate, "funnel")
     stages = {stage: counts.get(stage, 0) for stage in STAGES}
     skipped = {key.removeprefix(_SKIPPED): n for key, n in sorted(counts.items()) if key.startswith(_SKIPPED)}
-    fallback = counts.get("fallback", 0)
-    return Funnel(candidate=candidate, **stages, fallback=fallback, skipped=skipped, losses=_losses(stages, skipped))
+    apart = {name: counts.get(name, 0) for name in ("fallback", "duplicate")}
+    losses = _losses(stages, skipped, duplicate=apart["duplicate"])
+    return Funnel(candidate=candidate, **stages, **apart, skipped=skipped, losses=losses)
 
 
-def _losses(stages: dict[str, int], skipped: dict[str, int]) -> tuple[Loss, ...]:
+def _losses(stages: dict[str, int], skipped: dict[str, int], *, duplicate: int) -> tuple[Loss, ...]:
     found = [
         Loss("sampled", stages["eligible"] - stages["sampled"], "not drawn: the candidate is shown a share of the requests"),
         *(Loss("sent", n, _WHY.get(fate, fate)) for fate, n in skipped.items()),
         Loss("answered", stages["paired"] - stages["answered"], "no complete answer of the candidate: counted as its failure"),
         Loss("answered", stages["sent"] - stages["paired"], "still under way, or cut off when their router or client ended"),
         Loss("parsed", stages["answered"] - stages["parsed"], "no prediction could be read in one of the two answers"),
+        Loss("compared", duplicate, "asked the same as an earlier request of the rollout: counted once"),
     ]
     return tuple(loss for loss in found if loss.n > 0)

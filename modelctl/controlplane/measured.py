@@ -60,6 +60,8 @@ class Question:
     @property
     def rollup(self) -> str:
         """The name its sums have in rollups."""
+        if self.metric.name == "slow_rate" and self.sticky:
+            return slow_rollup(self.gate)
         return _ROLLUPS.get(
             self.metric.name, f"field:{self.metric.name}" if self.metric.source is Source.FIELD else self.metric.name
         )
@@ -142,6 +144,11 @@ def _slow(asked: Question, seat: Seat) -> Proportion:
 
 def _threshold_bucket(slower_ms: float) -> int:
     return bucket_index(slower_ms * 1000)
+
+
+def slow_rollup(gate: Gate) -> str:
+    """The name that a sticky unit's slow answers are summed up under."""
+    return f"slow:{_threshold_bucket(gate.slower_ms)}"
 
 
 def slow_edge(slower_ms: float) -> float:

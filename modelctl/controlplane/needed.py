@@ -1,5 +1,6 @@
 """Which rollups a judgement reads: no more, so that it costs the same however much else is recorded. Pure."""
 
+from modelctl.controlplane.measured import slow_rollup
 from modelctl.gate import Gate
 from modelctl.metric import Source, metric_named
 from modelctl.rollout import Rollout
@@ -19,6 +20,8 @@ def metrics_for(rollout: Rollout) -> tuple[str, ...]:
 
 def _metrics(gate: Gate, rollout: Rollout) -> tuple[str, ...]:
     metric = metric_named(gate.metric, rollout.fields)
+    if metric.name == "slow_rate" and rollout.unit != "request":
+        return ("latency", f"unit:{slow_rollup(gate)}", f"first_{slow_rollup(gate)}")
     if metric.name in _OWN:
         return _OWN[metric.name]
     name = f"field:{metric.name}" if metric.source is Source.FIELD else _NAMES.get(metric.name, metric.name)

@@ -133,6 +133,8 @@ def _harm(row: Row) -> str:
     if row.unit == "ratio":
         return f"{name}, {row.title}: {figures} times the baseline's ({row.n:,} {row.counts}{tolerated})."
     values = f"{share(row.candidate)} against {share(row.baseline)}"
+    if row.method == "grid-betting":
+        values = f"only it was worse on {share(row.candidate)} of the requests, only the baseline on {share(row.baseline)}"
     if row.gate:
         sides = f"{values}, a difference of " if row.margin_unit == "points" else ""
         return f"{name} is worse: {row.title}, {sides}{_effect(row)} ({row.n:,} {row.counts}{tolerated})."

@@ -13,18 +13,22 @@ from modelctl.controlplane.engines import interval
 from modelctl.controlplane.measured import Question, mean_spread, shares
 from modelctl.controlplane.methods import METHODS, Method, change_ends, mean_tau
 from modelctl.metric import Design, Scale
-from modelctl.statistics import arm_given_event, clusters, relative
+from modelctl.statistics import arm_given_event, clusters, coin, difference_exact, relative
 from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.clusters import Clusters, ClusterStage
-from modelctl.statistics.comparison import Comparison, State
+from modelctl.statistics.comparison import Comparison
+from modelctl.statistics.difference import Proportion, ProportionStage
+from modelctl.statistics.tuning import limit_concentration
 
-FIRST_EVENTS = frozenset({"error_rate", "timeout_rate"})
+FIRST_EVENTS = frozenset({"error_rate", "timeout_rate", "slow_rate"})
 """Metrics whose first event of each unit is kept."""
 
 
 def unit_difference(asked: Question, alpha: float) -> Comparison:
     """The stage-stratified difference of two ratios over units."""
     stages = cluster_stages(asked)
+    if asked.metric.scale is Scale.SHARE and (spared := _untouched(stages)):
+        return difference_exact.compare(spared, alpha=alpha)
     return interval(asked.evidence, clusters.estimate(stages, same_units=True), tau=_tau(asked, stages), alpha=alpha)
 
 
@@ -62,8 +66,15 @@ def unit_against_limit(asked: Question, alpha: float) -> Comparison:
         return METHODS[Scale.SHARE, Design.LIMIT, False](asked, alpha)
     limit = asked.gate.limit or 0.5
     stages = [units_of(asked, asked.candidate, stage=stage.id) for stage in asked.evidence.stages]
+    if not asked.higher_is_better and not any(stage.s for stage in stages):
+        return _spared_against_limit(max((stage.units for stage in stages), default=0), limit=limit, alpha=alpha)
     found = interval(asked.evidence, clusters.estimate_one_arm(stages), tau=min(limit, 1 - limit), alpha=alpha)
     return replace(found, null=1.0 if asked.higher_is_better else 0.0)
+
+
+def _spared_against_limit(units: int, *, limit: float, alpha: float) -> Comparison:
+    """No unit of the largest stage had the event: a coin of units."""
+    return replace(coin.compare(0, units, null=limit, alpha=alpha, kappa=limit_concentration(limit)), null=0.0)
 
 
 STICKY_METHODS: Mapping[tuple[Scale, Design, bool], Method] = MappingProxyType(
@@ -81,8 +92,6 @@ STICKY_METHODS: Mapping[tuple[Scale, Design, bool], Method] = MappingProxyType(
 
 def method_for(asked: Question) -> Method:
     """The function for this question."""
-    if asked.sticky and asked.metric.name == "slow_rate":
-        return _not_kept
     table = STICKY_METHODS if asked.sticky else METHODS
     return table[asked.metric.scale, asked.design, asked.relative]
 
@@ -112,12 +121,12 @@ def _tau(asked: Question, stages: list[ClusterStage]) -> float:
     return mean_tau(asked, mean_spread(spread))
 
 
-def _not_kept(asked: Question, alpha: float) -> Comparison:
-    return Comparison(
-        estimate=None,
-        n=0,
-        method="none",
-        alpha=alpha,
-        state=State.NO_DATA,
-        reason="slow answers are not kept by unit, and this route's units are sticky",
-    )
+def _untouched(stages: list[ClusterStage]) -> list[ProportionStage]:
+    """The stages as counts of units without an event; nothing as soon as any unit has had one.
+
+    Without an event there is no spread to build an interval from, but units that were all spared do exclude a higher rate: exact
+    for the share of units, and for the share of requests as far as heavy units fail no more often than others.
+    """
+    if any(arm.s for stage in stages for arm in (stage.baseline, stage.candidate)):
+        return []
+    return [ProportionStage(Proportion(stage.baseline.units, 0), Proportion(stage.candidate.units, 0)) for stage in stages]

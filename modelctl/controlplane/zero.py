@@ -27,6 +27,14 @@ class ZeroTraffic(msgspec.Struct, frozen=True, kw_only=True):
     routers: int
     laggards: tuple[str, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """How long the candidate was still asked."""
+        if self.zero_at is None:
+            return f"still waiting for {', '.join(self.laggards) or 'a router'} to take the candidate's traffic away"
+        since = "" if self.ms_to_zero is None else f", {self.ms_to_zero / 1000:.1f} s after the candidate's first failure"
+        return f"no router asks the candidate any more: {(self.zero_at - self.decided_at) / 1000:.0f} ms after the decision{since}"
+
 
 def zero_traffic(convergence: Convergence, *, first: int | None, decided: int) -> ZeroTraffic:
     """The course of a rollback that was decided at `decided` and that the routers took over as `convergence` says."""
@@ -51,7 +59,7 @@ def record_zero(engine: Engine, rollout: Rollout, *, convergence: Convergence, a
             action=ZERO_TRAFFIC,
             route=rollout.route,
             rollout=rollout.id,
-            reason=author.reason,
+            reason=found.sentence,
             detail=msgspec.to_builtins(found),
         )
         catalog.append_event(connection, event)

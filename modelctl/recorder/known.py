@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, select
 from modelctl.evidence import Answer, Compared, Context, Served
 from modelctl.metric import Dimension, Field
 from modelctl.recorder.readings import Judged, Reading, judge, understand
+from modelctl.recorder.served_sums import bucket_index
 from modelctl.recorder.terms import WARM_UP, Terms
 from modelctl.rollout import Rollout
 from modelctl.store.engine import reading
@@ -89,10 +90,13 @@ def _terms(arms: str, spec: str, *, opened_at: int) -> Terms:
     declared = _decoded(spec, Rollout)
     if declared is None:
         return basis
+    sticky = declared.unit != "request"
+    lines = {bucket_index(gate.slower_ms * 1000) for gate in declared.gates if gate.slower_ms} if sticky else set()
     return basis._replace(
         fields=declared.fields,
         dimensions=declared.dimensions,
-        sticky=declared.unit != "request",
+        sticky=sticky,
+        slower=tuple(sorted(lines)),
         deduplicate=declared.conduct.deduplicate,
     )
 

@@ -16,7 +16,8 @@ error, timeout, number, field:NAME, accuracy, log_loss, brier, absolute_error or
       slice:error      key: JSON [dimension, value]. n, k
     about an arm that answered units which are kept on their arm
       first_unit       units seen in this stage, counted where they were seen first
-      first_error      units whose first failure in the rollout fell here; first_timeout likewise
+      first_error      units whose first failure in the rollout fell here; first_timeout likewise, and
+                       first_slow:BUCKET for answers in a latency bucket above one that a gate names
       unit:METRIC      sums over units of their count N and their sum S (shifted by the pivot of the metric):
                        n units, k: N, s1: S, s2: S^2, sp: S N; key "size": s2: N^2
     about a candidate that was shown what the baseline answered, one count per pair

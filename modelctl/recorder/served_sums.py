@@ -17,6 +17,7 @@ FAILURES = frozenset({Outcome.BACKEND_ERROR, Outcome.TIMEOUT})
 
 # DDSketch's mapping with a relative error of 1 %: Masson, Rim, Lee, "DDSketch", PVLDB 12(12), 2019, section 2.
 ACCURACY = 0.01
+SLOW = "slow:"
 _LOG_GAMMA = math.log((1 + ACCURACY) / (1 - ACCURACY))
 
 
@@ -28,10 +29,8 @@ def add_served(book: Book, reading: ServedReading) -> None:
     book.ledger.add(place, "requests", key=judged.outcome.value)
     book.ledger.add(place, "units")
     book.ledger.add(place, "error", k=failed)
-    if was_timed(served.answer):
-        metric = "latency_warm" if served.at < reading.terms.warm_until else "latency"
-        book.ledger.add(place, metric, key=bucket(served.answer.latency))
     values = [("error", float(failed)), ("timeout", float(judged.outcome is Outcome.TIMEOUT))]
+    values += _latency(book, place, reading=reading)
     values += _predictions(book, place, judged=judged)
     values += [found for one in reading.measured if (found := _field(book, place, one=one)) is not None]
     for named in reading.slices:
@@ -55,7 +54,12 @@ def add_fallback(book: Book, reading: ServedReading) -> None:
 
 def bucket(latency: int) -> str:
     """The DDSketch bucket of a latency in microseconds: bucket i holds gamma^(i-1) < x <= gamma^i. "zero" for 0."""
-    return str(math.ceil(math.log(latency) / _LOG_GAMMA)) if latency > 0 else "zero"
+    return str(bucket_index(latency)) if latency > 0 else "zero"
+
+
+def bucket_index(microseconds: float) -> int:
+    """The number of the bucket of a time above 0."""
+    return math.ceil(math.log(microseconds) / _LOG_GAMMA)
 
 
 def was_timed(answer: Answer) -> bool:
@@ -70,6 +74,19 @@ def number_of(judged: Judged) -> float | None:
         return None
     mean = math.fsum(number / len(numbers) for number in numbers)
     return mean if abs(mean) < SUMMABLE else None
+
+
+def _latency(book: Book, place: Place, *, reading: ServedReading) -> list[tuple[str, float]]:
+    """Adds how long the answer took; whether that was too slow, for each line that is drawn."""
+    answer = reading.served.answer
+    if not was_timed(answer):
+        return []
+    warm = reading.served.at < reading.terms.warm_until
+    book.ledger.add(place, "latency_warm" if warm else "latency", key=bucket(answer.latency))
+    if warm or not reading.terms.slower:
+        return []
+    took = bucket_index(max(answer.latency, 1))
+    return [(f"{SLOW}{line}", float(took > line)) for line in reading.terms.slower]
 
 
 def _predictions(book: Book, place: Place, *, judged: Judged) -> list[tuple[str, float]]:
@@ -106,7 +123,7 @@ def _add_unit(book: Book, place: Place, *, unit: str, values: list[tuple[str, fl
     book.units.seen(book.ledger, place, unit=unit)
     for metric, value in values:
         book.units.change(book.ledger, place, unit=unit, metric=metric, n=1, s=value)
-        if value and metric in ("error", "timeout"):
+        if value and (metric in ("error", "timeout") or metric.startswith(SLOW)):
             book.units.met(book.ledger, place, unit=unit, event=metric)
 
 

@@ -12,7 +12,8 @@ WARM_UP = 60_000_000
 class Terms(NamedTuple):
     """`arms` are those of the stage. `sticky`: units are kept on their arm, so their requests are not independent. `deduplicate`:
     a candidate that is shown the same question again is not compared on it again. Latencies before `warm_until`, a Unix time in
-    microseconds, are those of a stage that has just begun."""
+    microseconds, are those of a stage that has just begun. `slower` are the latency buckets that gates of sticky units draw a line
+    behind: slow answers are counted by unit."""
 
     arms: tuple[Arm, ...] = ()
     fields: tuple[Field, ...] = ()
@@ -20,3 +21,4 @@ class Terms(NamedTuple):
     sticky: bool = False
     deduplicate: bool = False
     warm_until: int = 0
+    slower: tuple[int, ...] = ()

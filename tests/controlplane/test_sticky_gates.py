@@ -7,9 +7,11 @@ import pytest
 
 from modelctl.controlplane.comparison import Row
 from modelctl.controlplane.judging import missing_for
-from modelctl.statistics import arm_given_event, clusters
+from modelctl.statistics import arm_given_event, clusters, difference_exact
 from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.clusters import ClusterStage, summarise
+from modelctl.statistics.difference import Proportion, ProportionStage
+from modelctl.statistics.quantiles import bucket_index
 from modelctl.store.summing import Sum
 from tests.controlplane.judged import gated, judged, rows_of
 from tests.controlplane.scene import counts, rollout, served
@@ -113,12 +115,35 @@ def test_a_limit_is_the_ratio_over_the_candidates_units() -> None:
     assert found.counts == "units"
 
 
-def test_what_is_not_kept_by_unit_is_never_proven() -> None:
-    of = gated(HALF, "slow_rate:guardrail:margin=1pt,slower=250ms", unit=STICKY)
-    found = judged(of, [*sums_of("a", "error", A), *sums_of("b", "error", B)])
-    assert found.word == "continue"
-    assert "not kept by unit" in found.sentence
-    assert missing_for(found, 1)
+SLOW = f"slow:{bucket_index(250_000.0)}"
+
+
+def test_slow_answers_are_judged_by_unit_behind_the_gates_own_line() -> None:
+    found = row("slow_rate:guardrail:margin=5pt,slower=250ms", [*sums_of("a", SLOW, A), *sums_of("b", SLOW, B)])
+    expected = clusters.compare([ClusterStage(summarise(A), summarise(B))], tau=0.05, alpha=0.05)
+    assert found.upper == pytest.approx(expected.upper)
+    other = row("slow_rate:guardrail:margin=5pt,slower=300ms", [*sums_of("a", SLOW, A), *sums_of("b", SLOW, B)])
+    assert other.finding == "no-data", "another gate's line is not this one's"
+    ratio = row("slow_rate:guardrail:margin=20%,slower=250ms", [*counts("a", f"first_{SLOW}", {"": 40}), *served("a", 99, 9)])
+    assert ratio.counts == "first events"
+
+
+def test_users_who_were_all_spared_exclude_a_higher_rate() -> None:
+    spared = [(0.0, 3.0)] * 600
+    sums = [*sums_of("a", "error", spared), *sums_of("b", "error", spared)]
+    found = row("error_rate:guardrail:margin=2pt", sums)
+    expected = difference_exact.compare([ProportionStage(Proportion(600, 0), Proportion(600, 0))], alpha=0.05)
+    assert found.upper == pytest.approx(expected.upper)
+    assert found.method == "coin-box"
+    assert found.finding == "not-worse"
+    assert not missing_for(judged(gated(HALF, "error_rate:guardrail:margin=2pt", unit=STICKY), sums), 10_000)
+    limit = row("error_rate:guardrail:limit=2%", sums)
+    assert limit.upper is not None
+    assert 0 < limit.upper < 0.02
+    touched = row(
+        "error_rate:guardrail:margin=2pt", [*sums_of("a", "error", [*spared, (1.0, 3.0)]), *sums_of("b", "error", spared)]
+    )
+    assert touched.method == "normal-mixture"
 
 
 def test_a_sticky_rollout_is_promoted_and_rolled_back_on_its_units() -> None:

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelctl.evidence import Compared, Served
+from modelctl.gate import Gate, GateRole
 from modelctl.recorder.book import SLICES
+from modelctl.recorder.served_sums import bucket_index
 from tests.recorder.evidence import all_sums, copied, failed, lively, over_minutes, request, said, sticky, template
-from tests.recorder.stream import Recording, rows
+from tests.recorder.stream import Recording, declare, register, rows
 
 Records = Sequence[Served | Compared]
 
@@ -117,6 +119,19 @@ def test_a_unit_is_counted_once_where_it_was_seen_first_and_once_where_it_failed
     assert over_minutes(url, "first_unit") == {("new", ""): (2, 0, 0, 0, 0), ("old", ""): (1, 0, 0, 0, 0)}
     assert over_minutes(url, "first_error") == {("new", ""): (2, 0, 0, 0, 0), ("old", ""): (1, 0, 0, 0, 0)}
     assert over_minutes(url, "first_timeout") == {("new", ""): (1, 0, 0, 0, 0)}
+
+
+def test_slow_answers_are_counted_by_unit_behind_the_line_of_each_gate(database_url: str) -> None:
+    register(database_url)
+    gate = Gate(metric="slow_rate", role=GateRole.GUARDRAIL, limit=0.01, slower_ms=250)
+    declare(database_url, unit="header:x-user", gates=(gate,))
+    quick, slow = (msgspec.structs.replace(said("new", "yes"), latency=latency) for latency in (100_000, 400_000))
+    asked = [(quick, "u1"), (slow, "u1"), (slow, "u1"), (quick, "u2"), (quick, "")]
+    record(database_url, [[request(number, given, user=user) for number, (given, user) in enumerate(asked, 1)]])
+    line = bucket_index(250_000)
+    found = over_minutes(database_url, f"unit:slow:{line}")
+    assert found["new", ""][:4] == (3, 5, 2, 4), "three units with five requests; one of them was slow twice"
+    assert over_minutes(database_url, f"first_slow:{line}") == {("new", ""): (1, 0, 0, 0, 0)}
 
 
 def test_requests_that_are_their_own_units_leave_no_rows_behind(url: str) -> None:
