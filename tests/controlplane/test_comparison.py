@@ -277,7 +277,7 @@ def test_requests_that_the_baseline_answered_for_a_candidate_are_neither_arms_an
 
 
 def test_the_funnel_names_a_reason_for_each_loss() -> None:
-    keys = {"eligible": 1000, "sampled": 500, "sent": 480, "skipped:inflight": 14, "skipped:too-large": 5, "skipped:shed": 1}
+    keys = {"eligible": 1000, "sampled": 500, "sent": 480, "skipped:inflight": 14, "skipped:too-large": 5, "skipped:shed": 1, "duplicate": 7}
     found = funnel(Sums(counts("b", "funnel", {**keys, "answered": 470, "parsed": 460, "paired": 480})), "b")
     assert (found.eligible, found.sampled, found.sent, found.answered, found.parsed, found.paired) == (
         1000,
@@ -295,6 +295,7 @@ def test_the_funnel_names_a_reason_for_each_loss() -> None:
         ("sent", 5),
         ("answered", 10),
         ("parsed", 10),
+        ("compared", 7),
     ]
     assert found.losses[2].reason == "the router was short of memory or time, and copies go first"
 
@@ -314,7 +315,7 @@ def test_without_evidence_the_verdict_is_no_data_and_says_where_it_stopped() -> 
 def test_proven_harm_asks_for_a_rollback_and_shows_its_arithmetic() -> None:
     found = summarise(evidence(SHADOW, pairs(60, 0, 940)), at=NOW).verdict
     assert (found.word, found.commands) == ("rollback", ("modelctl rollback fraud",))
-    assert "6% against 0%" in found.sentence
+    assert "only it was worse on 6% of the requests, only the baseline on 0%" in found.sentence
 
 
 def test_a_rollback_names_one_proof_for_each_candidate() -> None:
