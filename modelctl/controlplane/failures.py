@@ -5,19 +5,23 @@ Which comparisons can exist follows from the rollout's ladder, so the error leve
 
 import msgspec
 
-from modelctl.controlplane.comparison import FINDINGS, Compared, Evidence, Row, row_of, shared_stages
+from modelctl.controlplane.comparison import FINDINGS, Compared, Evidence, Row, row_of
 from modelctl.controlplane.ladder import shows, splits
-from modelctl.controlplane.measured import rates
+from modelctl.controlplane.measured import USUAL_EFFECT, Question, proportion_stages, rates
+from modelctl.controlplane.methods import share_ratio
+from modelctl.controlplane.unit_methods import first_event_ratio, unit_difference
+from modelctl.gate import Gate, GateRole
+from modelctl.metric import METRICS, Design
 from modelctl.rollout import Rollout
-from modelctl.statistics import arm_given_event, difference, grid_betting
-from modelctl.statistics.arm_given_event import EventStage
+from modelctl.statistics import difference, grid_betting
 from modelctl.statistics.comparison import Comparison
-from modelctl.statistics.difference import Proportion, ProportionStage
 from modelctl.statistics.tuning import split_alpha
 from modelctl.statistics.verdict import Role, criterion
 
-EFFECT = 0.005
+EFFECT = USUAL_EFFECT
 """The difference of failure rates that intervals are tuned for: half a point. It moves widths a little, never the error level."""
+
+_WATCH = Gate(metric="error_rate", role=GateRole.INFO, design=Design.SPLIT)
 
 FAILURES_PAIRED = "failures_paired"
 FAILURE_RATIO = "failure_ratio"
@@ -57,32 +61,27 @@ def _failures_paired(evidence: Evidence, candidate: str, *, alpha: float) -> Com
 
 
 def _failure_ratio(evidence: Evidence, candidate: str, *, alpha: float) -> Compared:
-    stages, events = [], []
-    for stage, baseline, other in shared_stages(evidence, candidate):
-        a, b = _failures(evidence, baseline.backend, stage=stage.id), _failures(evidence, candidate, stage=stage.id)
-        stages.append(ProportionStage(a, b))
-        events.append(EventStage(b.k, a.k + b.k, other.answers / (baseline.answers + other.answers)))
-    result = arm_given_event.compare(events, alpha=alpha)
-    names = (candidate, FAILURE_RATIO, "failure rate, ratio", "ratio", "failures")
-    return _guarded(row_of(result, names=names, values=rates(stages)), result)
+    asked = _question(evidence, candidate)
+    result = (first_event_ratio if asked.sticky else share_ratio)(asked, alpha)
+    counts = "first failures" if asked.sticky else "failures"
+    names = (candidate, FAILURE_RATIO, "failure rate, ratio", "ratio", counts)
+    return _guarded(row_of(result, names=names, values=rates(proportion_stages(asked))), result)
 
 
 def _failure_rate(evidence: Evidence, candidate: str, *, alpha: float) -> Compared:
-    stages = [
-        ProportionStage(_failures(evidence, baseline.backend, stage=stage.id), _failures(evidence, candidate, stage=stage.id))
-        for stage, baseline, _ in shared_stages(evidence, candidate)
-    ]
-    result = difference.compare_proportions(stages, tau=EFFECT, alpha=alpha)
-    names = (candidate, FAILURE_RATE, "failure rate, difference", "share", "requests")
+    asked = _question(evidence, candidate)
+    stages = proportion_stages(asked)
+    result = unit_difference(asked, alpha) if asked.sticky else difference.compare_proportions(stages, tau=EFFECT, alpha=alpha)
+    counts = "units" if asked.sticky else "requests"
+    names = (candidate, FAILURE_RATE, "failure rate, difference", "share", counts)
     return _guarded(row_of(result, names=names, values=rates(stages)), result)
 
 
+def _question(evidence: Evidence, candidate: str) -> Question:
+    return Question(evidence=evidence, candidate=candidate, gate=_WATCH, metric=METRICS["error_rate"], design=Design.SPLIT)
+
+
 _TESTS = {FAILURES_PAIRED: _failures_paired, FAILURE_RATIO: _failure_ratio, FAILURE_RATE: _failure_rate}
-
-
-def _failures(evidence: Evidence, arm: str, *, stage: int) -> Proportion:
-    found = evidence.sums.of(arm, "error", stage=stage)
-    return Proportion(found.n, found.k)
 
 
 def _guarded(row: Row, result: Comparison) -> Compared:

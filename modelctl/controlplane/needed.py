@@ -7,7 +7,7 @@ from modelctl.rollout import Rollout
 
 _ALWAYS = (
     *("requests", "units", "error", "pair_error", "funnel", "agreement"),
-    *("difference", "number", "pair_number", "labelled", "first_unit", "first_error"),
+    *("difference", "number", "pair_number", "labelled", "first_unit", "first_error", "unit:error"),
 )
 _OWN = {"slow_rate": ("latency",), "timeout_rate": ("pair_timeout", "first_timeout", "unit:timeout"), "agreement": ()}
 _NAMES = {"error_rate": "error", "prediction": "number"}

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from modelctl.controlplane.bundle import configuration_hash, read_bundle, recompute, write_bundle
 from modelctl.controlplane.funnel import funnels_of
-from modelctl.controlplane.inquiry import findings, judgement_of
+from modelctl.controlplane.inquiry import evidence_of, findings, judgement_of
 from modelctl.controlplane.judging import judge
 from modelctl.controlplane.report import write_report
 from modelctl.errors import Corrupt
@@ -117,3 +117,25 @@ def test_the_same_store_and_moment_give_the_same_bytes_of_bundle_and_report(engi
     assert read_bundle(write_bundle(found, judgement, at=NOW)).watermark == AT // 60_000_000
     reports = [write_report(findings(engine, "fraud"), at=NOW * 1000) for _ in range(2)]
     assert reports[0] == reports[1]
+
+
+def test_what_a_judgement_reads_is_enough_for_the_same_verdict_as_of_everything(lite: Engine) -> None:
+    populate(lite, "a", "b")
+    start(lite, parameters={"percent_bp": 500, "shadow_bp": 10_000})
+    noise = [
+        *counts("a", "label", {"x": 7}),
+        *counts("b", "pair_latency", {"baseline:400": 3}),
+        *counts("c", "requests", {"ok": 1}),
+    ]
+    slow = [*counts("a", "latency", {"400": 1_890, "700": 10}), *counts("b", "latency", {"400": 99, "zero": 1})]
+    store_sums(lite, [*served("a", 1900, 19), *served("b", 100, 1), *pairs(2, 1, 97), *slow, *noise], rollout=1)
+    with reading(lite) as connection:
+        of = gated(catalog.find_rollout(connection, 1), GATE, "slow_rate:guardrail:margin=1pt,slower=250ms")
+        whole, rows = evidence_of(connection, of)
+        found, judgement = judgement_of(connection, of, at=NOW)
+    assert judgement == judge(whole, at=NOW, funnels=funnels_of(whole))
+    assert found.newest == whole.newest
+    read = {(row.arm, row.metric) for row in found.sums.rows}
+    assert ("c", "requests") not in read
+    assert {("a", "label"), ("b", "pair_latency"), ("c", "requests")} <= {(row.arm, row.metric) for row in rows}
+    assert not read & {("a", "label"), ("b", "pair_latency")}

@@ -154,3 +154,14 @@ def test_a_sticky_rollout_is_promoted_and_rolled_back_on_its_units() -> None:
     worse = [*sums_of("a", "error", A * 3), *sums_of("b", "error", users(1_800, 0.4, seed=3))]
     assert judged(of, worse).word == "rollback"
     assert math.isclose(judged(of, many).n, 1_800)
+
+
+def test_without_gates_as_well_the_failures_of_one_unit_are_one() -> None:
+    of = gated(HALF, unit=STICKY)
+    seen = [Sum(1, arm, "first_unit", "", 1_000) for arm in "ab"]
+    sums = [*served("a", 10_000, 100), *served("b", 10_000, 900), *seen]
+    assert judged(of, sums).word == "continue", "one user may have had all of them"
+    first = [*counts("a", "first_error", {"": 10}), *counts("b", "first_error", {"": 60})]
+    found = judged(of, [*sums, *first])
+    assert found.word == "rollback"
+    assert "(70 failures seen)" in found.sentence
