@@ -115,7 +115,7 @@ def test_every_option_of_a_rollout_is_documented_with_its_field() -> None:
     own = {"canary": {"--percent", "--steps", "--shadow-percent"}, "ab": set()}
     own |= {"shadow": {"--percent", "--max-inflight", "--noise-control"}, "blue-green": {"--percent", "--shadow-percent"}}
     for strategy, options in own.items():
-        assert options_of(strategy) - options - {"--reason"} == documented
+        assert options_of(strategy) - options - {"--reason", "--force"} == documented
     assert documented <= options_of("plan")
     not_typed = {"alpha_promote", "alpha_rollback", "deduplicate"}
     assert fields == {field.name for field in msgspec.structs.fields(Conduct)} - not_typed

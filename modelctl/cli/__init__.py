@@ -13,6 +13,7 @@ from modelctl import __version__
 from modelctl.cli import (
     backends,
     database,
+    decisions,
     demo,
     doctor,
     feedback,
@@ -72,6 +73,7 @@ routes.commands.add_typer(route_dimensions.commands, name="dimension")
 app.add_typer(routes.commands, name="route")
 for _part in (plan, start, status, report, verbs, verify, records):
     app.add_typer(_part.commands)
+app.add_typer(decisions.commands, name="decision")
 app.add_typer(rules.commands, name="rule")
 app.add_typer(freezes.commands, name="freeze")
 app.add_typer(feedback.commands, name="feedback")

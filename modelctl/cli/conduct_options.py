@@ -19,7 +19,7 @@ class ConductOptions:
 
     gate: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC:ROLE:...", help="What it must prove: error_rate:guardrail:margin=0.5pt; repeatable."),
+        typer.Option(metavar="METRIC:ROLE:...", help="What it must prove; see the example; repeatable."),
     ] = None
     mode: Annotated[Mode | None, typer.Option(help="advise: a person moves it; auto: passed gates do.")] = None
     manual: Annotated[bool, typer.Option("--manual", help="The same as --mode advise.")] = False

@@ -28,7 +28,7 @@ class Assumed:
 
     strategy: Annotated[
         Literal["canary", "shadow", "blue-green"] | None,
-        typer.Option(help="What would be started; a canary if --percent is given."),
+        typer.Option(help="What would be started."),
     ] = None
     percent: Annotated[str | None, typer.Option(help="Share of the candidate, or for a shadow what it is shown.")] = None
     steps: Annotated[str | None, typer.Option(help="Later shares, such as 5,25,50.")] = None

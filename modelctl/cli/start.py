@@ -11,10 +11,10 @@ from modelctl.cli.api import read
 from modelctl.cli.command import Session, client
 from modelctl.cli.conduct_options import ConductOptions
 from modelctl.cli.convergence import Convergence
-from modelctl.cli.quantities import basis_points, shares
+from modelctl.cli.quantities import shares
 from modelctl.cli.result import tell
 from modelctl.cli.shadow_options import ShadowOptions
-from modelctl.cli.steps import CanaryOptions, typed
+from modelctl.cli.steps import BlueGreenOptions, CanaryOptions
 from modelctl.cli.target import RolloutRow, route_and_candidates
 from modelctl.cli.wizard import complete
 from modelctl.errors import InvalidInput
@@ -23,6 +23,7 @@ commands = typer.Typer()
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[ROUTE] [CANDIDATE]", help="Inferred when there is only one.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; the history keeps it.")]
+Force = Annotated[bool, typer.Option("--force", help="Although its gate is not passed, or in a freeze; needs --reason.")]
 START = "Start a rollout"
 
 
@@ -48,12 +49,13 @@ def canary(
     *,
     given: CanaryOptions,
     conduct: ConductOptions,
+    force: Force = False,
     reason: Reason = "",
 ) -> None:
     """Let a candidate answer a share of the requests."""
     words = _at_most(2, words, command="canary")
     order = Order("canary", parameters=given.parameters(), words=words, options=given.words(), conduct=conduct)
-    _start(session, order, reason=reason)
+    _start(session, order, why=Why(reason, force))
 
 
 @client(
@@ -76,7 +78,7 @@ def shadow(
 ) -> None:
     """Show candidates a share of the requests. Clients never get their answers."""
     order = Order("shadow", parameters=shown.parameters(), words=words or [], options=shown.words(), conduct=conduct)
-    _start(session, order, reason=reason)
+    _start(session, order, why=Why(reason))
 
 
 @client(
@@ -91,19 +93,15 @@ def blue_green(
     session: Session,
     words: Words = None,
     *,
-    percent: Annotated[str | None, typer.Option(help="Share of the requests that green answers before the switch.")] = None,
-    shadow_percent: Annotated[str | None, typer.Option(help="Share of the rest that green is shown before the switch.")] = None,
+    before: BlueGreenOptions,
     conduct: ConductOptions,
+    force: Force = False,
     reason: Reason = "",
 ) -> None:
     """Open a preview address for a candidate; `advance` then gives it all the traffic at once."""
-    given = {"percent_bp": percent, "shadow_bp": shadow_percent}
-    parameters = {name: basis_points(text) for name, text in given.items() if text is not None}
-    options = typed(percent=percent, shadow_percent=shadow_percent)
-    order = Order(
-        "blue-green", parameters=parameters, words=_at_most(2, words, command="blue-green"), options=options, conduct=conduct
-    )
-    _start(session, order, reason=reason)
+    words = _at_most(2, words, command="blue-green")
+    order = Order("blue-green", parameters=before.parameters(), words=words, options=before.words(), conduct=conduct)
+    _start(session, order, why=Why(reason, force))
 
 
 @client(
@@ -121,6 +119,7 @@ def ab(
     ],
     *,
     conduct: ConductOptions,
+    force: Force = False,
     reason: Reason = "",
 ) -> None:
     """Split the requests between two or more backends. The baseline is one of them."""
@@ -128,7 +127,7 @@ def ab(
     if len(parts) < 2:
         raise InvalidInput("an A/B test needs two arms or more, each with its share: modelctl ab fraud-v6=50 fraud-v7=50")
     order = Order("ab", parameters={"shares_bp": shares(parts)}, words=words, options="", conduct=conduct)
-    _open(session, order, reason=reason, target={"route": route, "candidates": []})
+    _open(session, order, why=Why(reason, force), target={"route": route, "candidates": []})
 
 
 @dataclass(frozen=True)
@@ -154,13 +153,27 @@ def _at_most(most: int, words: Sequence[str] | None, *, command: str) -> list[st
     return list(words or [])
 
 
-def _start(session: Session, order: Order, *, reason: str) -> None:
+@dataclass(frozen=True)
+class Why:
+    """The reason, and whether it is one to pass by a closed gate."""
+
+    reason: str
+    force: bool = False
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of the API. Raises InvalidInput for force without a reason."""
+        if self.force and not self.reason:
+            raise InvalidInput("--force needs the reason, which the history keeps: repeat the command with --reason WHY")
+        return {"reason": self.reason} | ({"force": True} if self.force else {})
+
+
+def _start(session: Session, order: Order, *, why: Why) -> None:
     route, candidates = route_and_candidates(session, order.words, command=order.command)
-    _open(session, order, reason=reason, target={"route": route, "candidates": candidates})
+    _open(session, order, why=why, target={"route": route, "candidates": candidates})
 
 
-def _open(session: Session, order: Order, *, reason: str, target: Mapping[str, Any]) -> None:
-    request = {"strategy": order.strategy, "parameters": order.parameters, "reason": reason, **target} | order.conduct.fields()
+def _open(session: Session, order: Order, *, why: Why, target: Mapping[str, Any]) -> None:
+    request = {"strategy": order.strategy, "parameters": order.parameters, **why.fields(), **target} | order.conduct.fields()
     words = " ".join(order.words)
     request = complete(session, request, command=order.command.replace(" {words}", f" {words}" if words else ""))
     answer = session.api.post("/v1/rollouts", request)

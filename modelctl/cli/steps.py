@@ -41,6 +41,23 @@ class CanaryOptions:
         return typed(percent=self.percent, steps=self.steps, shadow_percent=self.shadow_percent)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BlueGreenOptions:
+    """What green gets before the switch; None for what was not given."""
+
+    percent: Annotated[str | None, typer.Option(help="Share of the requests that green answers before the switch.")] = None
+    shadow_percent: Annotated[str | None, typer.Option(help="Share of the rest that green is shown before the switch.")] = None
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the strategy. Raises InvalidInput."""
+        given = {"percent_bp": self.percent, "shadow_bp": self.shadow_percent}
+        return {name: basis_points(text) for name, text in given.items() if text is not None}
+
+    def words(self) -> str:
+        """The options as they were typed, with a space before each."""
+        return typed(percent=self.percent, shadow_percent=self.shadow_percent)
+
+
 def typed(**options: str | None) -> str:
     """Options as they were typed, with a space before each."""
     return "".join(f" --{name.replace('_', '-')} {value}" for name, value in options.items() if value is not None)

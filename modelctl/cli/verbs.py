@@ -11,14 +11,13 @@ from modelctl.cli.command import Session, client
 from modelctl.cli.convergence import Convergence
 from modelctl.cli.result import tell
 from modelctl.cli.routes import RouteRow, address
-from modelctl.cli.start import Reason
+from modelctl.cli.start import Force, Reason
 from modelctl.cli.target import RolloutRow, only_route, open_rollout, required_rollout
 from modelctl.errors import InvalidInput
 from modelctl.rollout import Verb
 
 commands = typer.Typer()
 
-Force = Annotated[bool, typer.Option("--force", help="Although its gate is not passed, or in a freeze; needs --reason.")]
 Route = Annotated[str, typer.Argument(help="Name of the route; inferred when only one fits.")]
 
 

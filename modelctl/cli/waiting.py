@@ -27,7 +27,7 @@ def wait_for(session: Session, route: str, *, phase: Phase, within: float) -> Ro
     Raises NotFound without a rollout, ModelctlError when it ended otherwise, TimedOut after `within` seconds.
     """
     deadline = time.monotonic() + within
-    current = _latest(session, only_route(session, route, command=f"status {{route}} --wait {phase}"))
+    current = latest(session, only_route(session, route, command=f"status {{route}} --wait {phase}"))
     while current.phase is not phase:
         if not current.open:
             raise ModelctlError(f"rollout {current.id} of route {current.route!r} ended: it is {current.phase}, not {phase}")
@@ -41,7 +41,8 @@ def wait_for(session: Session, route: str, *, phase: Phase, within: float) -> Ro
     return current
 
 
-def _latest(session: Session, route: str) -> RolloutRow:
+def latest(session: Session, route: str) -> RolloutRow:
+    """The route's open rollout, else its last one. Raises NotFound without any."""
     found = read_items(session.api.get("/v1/rollouts", route=route, limit=1), RolloutRow)
     if not found:
         raise NotFound(f"route {route!r} has had no rollout yet: start one with modelctl canary, shadow, blue-green or ab")

@@ -71,7 +71,7 @@ def _evidence(connection: Connection, rollout: Rollout, *, rows: tuple[Sum, ...]
 
 
 LOOK = "look:"
-"""How the kinds of stored decisions begin that keep planned looks: look:1, look:2; their sentence is the share of max_n."""
+"""How the kinds of stored decisions begin that keep planned looks: look:1, look:2. A sentence begins with the share of max_n."""
 
 
 def looks_taken(connection: Connection, rollout: Rollout) -> tuple[float, ...]:
@@ -79,7 +79,7 @@ def looks_taken(connection: Connection, rollout: Rollout) -> tuple[float, ...]:
     if rollout.conduct.engine is not Engine.GROUP_SEQUENTIAL:
         return ()
     kept = select(decision.c.sentence).where(decision.c.rollout == rollout.id, decision.c.kind.startswith(LOOK))
-    return tuple(float(row.sentence) for row in connection.execute(kept.order_by(decision.c.id)))
+    return tuple(float(row.sentence.split()[0]) for row in connection.execute(kept.order_by(decision.c.id)))
 
 
 def judgement_of(connection: Connection, rollout: Rollout, *, at: int) -> tuple[Evidence, Judgement]:

@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 
 from modelctl.controlplane.bundle import write_bundle
 from modelctl.controlplane.conducting import contradicted, findings
+from modelctl.controlplane.inquiry import LOOK
 from modelctl.controlplane.operations.change import Author
 from modelctl.controlplane.standing import Look
 from modelctl.rollout import Rollout
@@ -15,8 +16,9 @@ EFFECT_CHANGED = "effect-changed"
 
 
 def fresh(look: Look) -> tuple[str, ...]:
-    """The kinds of decisions that the look supports and none before it did."""
-    return tuple(kind for kind in findings(look.standing) if kind not in look.standing.latched)
+    """The kinds of decisions that the look supports and none before it did; a planned look of the engine gst is one of them."""
+    planned = (f"{LOOK}{len(look.evidence.looks) + 1}",) if look.judgement.look else ()
+    return (*planned, *(kind for kind in findings(look.standing) if kind not in look.standing.latched))
 
 
 def latch(connection: Connection, look: Look, *, author: Author) -> tuple[str, ...]:
@@ -57,6 +59,8 @@ def _latch(connection: Connection, look: Look, *, decision: Decision, bundle: by
 def _decision(look: Look, kind: str, *, at: int) -> Decision:
     standing = look.standing
     sentence = standing.sentence
+    if kind.startswith(LOOK):
+        sentence = f"{look.judgement.look!r} of max_n: {sentence}"
     if kind.startswith("advance:"):
         sentence = f"The gate of step {kind.partition(':')[2]} is passed. {sentence}"
     return Decision(rollout=standing.rollout.id, kind=kind, at=at, sentence=sentence)

@@ -25,7 +25,7 @@ from modelctl.controlplane.shapes import (
     numbers,
     outcomes,
 )
-from modelctl.controlplane.trust import compare_split
+from modelctl.controlplane.trust import compare_split, notes
 from modelctl.evidence import Answer
 from modelctl.kinds.answer_body import beginning
 from modelctl.kinds.value import number_text
@@ -228,7 +228,7 @@ def _trust(evidence: Evidence, split: SampleRatio, *, sticky: bool) -> Trust:
         blocked=split.blocked,
         arms=tuple(ArmSplit(arm=arm, observed=observed, expected=expected) for arm, observed, expected in counted),
         stages=tuple(_stage(evidence, stage, arms=arms) for stage in evidence.stages),
-        notes=(STICKY_NOTE,) if sticky else (),
+        notes=(*((STICKY_NOTE,) if sticky else ()), *notes(evidence)),
     )
 
 

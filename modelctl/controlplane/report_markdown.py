@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from modelctl.controlplane.comparison import Row
-from modelctl.controlplane.figures import figure, share
+from modelctl.controlplane.figures import amount, figure, share
 from modelctl.controlplane.funnel import STAGES
 from modelctl.controlplane.report import Disagreement, Report, Trust
 from modelctl.controlplane.shapes import Confusion, Latency
@@ -21,6 +21,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _head(report)
     yield from _trust(report.trust)
     yield from _funnels(report)
+    yield from _gates(report.rows)
     yield from _decisions(report.rows)
     for confusion in report.confusions:
         yield from _confusion(confusion)
@@ -90,6 +91,31 @@ def _decisions(rows: Sequence[Row]) -> Iterator[str]:
     header = ("metric", "candidate", "baseline", "value", "effect", "interval", "n", "method", "finding")
     yield from _table(header, [_decision(row) for row in rows])
     yield from ("", "Intervals are valid at every look. Effects are candidate minus baseline, for ratios candidate over baseline.")
+
+
+def _gates(rows: Sequence[Row]) -> Iterator[str]:
+    """Every declared gate: the harm that is still possible against its margin, and what would change its state."""
+    declared = [row for row in rows if row.gate]
+    if not declared:
+        return
+    yield from ("", "## Gates", "")
+    header = ("gate", "candidate", "harm", "margin", "interval needs", "state", "forecast")
+    yield from _table(header, [_gate(row) for row in declared])
+
+
+def _gate(row: Row) -> tuple[str, ...]:
+    harm = f"{amount(row.harm_lower, row.margin_unit)} to {amount(row.harm_upper, row.margin_unit)}"
+    margin = "-" if row.margin is None else amount(row.margin, row.margin_unit)
+    known = row.finding != "no-data"
+    return (
+        _code(row.gate),
+        row.candidate_name,
+        harm if known else row.reason,
+        margin,
+        row.needs or "-",
+        row.finding,
+        row.forecast or "-",
+    )
 
 
 def _decision(row: Row) -> tuple[str, ...]:

@@ -46,6 +46,22 @@ def compare_labels(evidence: Evidence) -> SampleRatio | None:
     return sample_ratio.compare(_stages(evidence, "labelled")) if asked and rollout.unit == "request" else None
 
 
+def notes(evidence: Evidence) -> tuple[str, ...]:
+    """What limits the evidence without making it unusable: how many labels came, which makes a verdict on them provisional."""
+    labels = compare_labels(evidence)
+    if labels is None:
+        return ()
+    arms = (evidence.rollout.baseline, *evidence.rollout.candidates)
+    answered = [evidence.sums.n(arm, "requests") for arm in arms]
+    parts = [
+        f"{known:,} of {n:,} answers of {arm} ({_percent(known / n)})"
+        for arm, known, n in zip(arms, labels.observed, answered, strict=True)
+        if n
+    ]
+    held = "do not come" if labels.blocked else "come, as far as can be told,"
+    return (f"The truth is known for {', '.join(parts)}; labels {held} as traffic was split (E = {_evidence(labels.log_e)}).",)
+
+
 def faults(evidence: Evidence) -> tuple[str, ...]:
     """What makes the evidence unusable, as sentences; empty when nothing is proven crooked."""
     split, labels = compare_split(evidence), compare_labels(evidence)

@@ -66,13 +66,11 @@ def test_an_equal_candidate_is_promoted_through_its_steps_unattended(program: Pr
     events = program.modelctl("history", "equal", "-o", "json").json["items"]
     done = [(event["actor"], event["action"]) for event in reversed(events) if event["action"] in ("advance", "promote")]
     assert done == [("controller", "advance"), ("controller", "promote")]
-    last = httpx.get(f"{program.url}/v1/rollouts", params={"route": "equal"}, trust_env=False).json()["items"][0]["id"]
-    decisions = httpx.get(f"{program.url}/v1/rollouts/{last}/decisions", trust_env=False).json()["items"]
+    decisions = program.modelctl("decision", "list", "equal", "-o", "json").json["items"]
     promoted = next(decision for decision in decisions if decision["kind"] == "promote")
-    bundle = program.data_dir / "promote.json"
-    bundle.write_bytes(httpx.get(f"{program.url}/v1/decisions/{promoted['id']}/bundle", trust_env=False).content)
-    program.modelctl("verify", str(bundle)).done()
-    assert program.modelctl("verify", str(program.data_dir / "nothing.json")).code == 2
+    bundle = str(program.data_dir / "promote.json")
+    program.modelctl("decision", "bundle", str(promoted["id"]), "--out", bundle).done()
+    program.modelctl("verify", bundle).done()
 
 
 def test_a_closed_gate_refuses_people_until_they_say_why(program: Program) -> None:

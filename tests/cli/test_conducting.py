@@ -1,6 +1,7 @@
 """What people do to a rollout that automation conducts: going ahead by force, approving, freezing, sending testers."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,6 +37,14 @@ def test_going_ahead_by_force_needs_a_reason(catalog: "Double", modelctl: "Run",
     assert catalog.changes == []
     assert modelctl(verb, "--force", "--reason", "hotfix").code == 0
     assert catalog.changes[0].body == {"reason": "hotfix", "force": True}
+
+
+def test_giving_more_by_force_needs_a_reason_too(catalog: "Double", modelctl: "Run") -> None:
+    catalog.answers("POST", "/v1/rollouts", {"rollout": rollout(), "convergence": LIVE}, status=201)
+    assert modelctl("canary", "--percent", "50", "--force").code == 2
+    assert catalog.changes == []
+    assert modelctl("canary", "--percent", "50", "--force", "--reason", "hotfix").code == 0
+    assert (catalog.changes[0].body["force"], catalog.changes[0].body["reason"]) == (True, "hotfix")
 
 
 def test_a_gate_that_is_not_passed_is_a_refusal_with_the_command_that_goes_ahead(catalog: "Double", modelctl: "Run") -> None:
@@ -172,3 +181,21 @@ def test_a_reward_is_sent_as_one(control: "Double", modelctl: "Run") -> None:
     control.answers("POST", "/v1/feedback", {"accepted": 1, "duplicates": 0, "unmatched": 0})
     assert modelctl("feedback", "send", "0190-abc", "12.5", "--reward").code == 0
     assert control.changes[0].body == {"request_id": "0190-abc", "value": 12.5, "kind": "reward"}
+
+
+def test_decisions_are_listed_and_their_evidence_is_got(catalog: "Double", modelctl: "Run") -> None:
+    catalog.answers("GET", "/v1/rollouts", page(rollout()))
+    decided = {"id": 12, "kind": "promote", "at": 1_700_000_000_000_000, "sentence": "Not worse.", "acted": "promote"}
+    catalog.answers("GET", "/v1/rollouts/7/decisions", {"items": [decided]})
+    catalog.answers("GET", "/v1/decisions/12/bundle", b'{"bundle_version":1}')
+    out = modelctl("decision", "list", "fraud").out
+    assert "Not worse." in out
+    assert modelctl("decision", "list", "--rollout", "7", "-o", "name").out == "12\n"
+    assert modelctl("decision", "bundle", "12").out == '{"bundle_version":1}\n'
+    ran = modelctl("decision", "bundle", "12", "--out", "evidence.json")
+    assert (ran.out, Path("evidence.json").read_text()) == ("", '{"bundle_version":1}')
+    assert "next: modelctl verify evidence.json" in ran.err
+
+
+def test_a_bundle_that_cannot_be_read_is_wrong_usage(modelctl: "Run", tmp_path: Path) -> None:
+    assert modelctl("verify", str(tmp_path / "nothing.json")).code == 2

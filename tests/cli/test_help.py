@@ -71,6 +71,7 @@ def test_the_commands_of_this_version_are_all_there() -> None:
     assert {words for words in COMMANDS if len(words) == 2} == {
         *((("backend", verb)) for verb in ("add", "set", "list", "show", "test", "remove")),
         *((("route", verb)) for verb in ("add", "set", "list", "show", "remove")),
+        *((("decision", verb)) for verb in ("list", "bundle")),
         *((("rule", verb)) for verb in ("add", "list", "remove")),
         *((("freeze", verb)) for verb in ("add", "list", "remove")),
         ("feedback", "send"),

@@ -4,7 +4,9 @@ import msgspec
 import pytest
 
 from modelctl.controlplane.judging import Judgement, missing_for
-from tests.controlplane.judged import FIVE_PERCENT, GATE, NOW, SHADOW, START, gated, judged, pairs, rows_of
+from modelctl.controlplane.trust import notes
+from modelctl.store.summing import Sum
+from tests.controlplane.judged import FIVE_PERCENT, GATE, NOW, SHADOW, START, evidence, gated, judged, pairs, rows_of
 from tests.controlplane.scene import counts, rollout, served
 
 CANARY = gated(FIVE_PERCENT, GATE)
@@ -139,3 +141,21 @@ def test_pairs_that_went_missing_make_the_evidence_unusable() -> None:
 def test_a_judgement_survives_the_way_through_json() -> None:
     found = judged(gated(FIVE_PERCENT, GATE, "accuracy:guardrail:margin=1pt"), EQUAL)
     assert msgspec.json.decode(msgspec.json.encode(found), type=Judgement) == found
+
+
+def test_labels_that_come_more_often_for_one_arm_make_the_evidence_unusable_where_a_gate_is_about_labels() -> None:
+    half = rollout("canary", {"percent_bp": 5000})
+    arms = [*served("a", 50_000, 500), *served("b", 50_000, 500)]
+    labels = [Sum(1, "a", "labelled", "", 45_000), Sum(1, "b", "labelled", "", 42_500)]
+    right = [Sum(1, "a", "accuracy", "", 45_000, 40_500), Sum(1, "b", "accuracy", "", 42_500, 38_250)]
+    of = gated(half, GATE, "accuracy:guardrail:margin=2pt")
+    found = judged(of, [*arms, *labels, *right])
+    assert found.word == "invalid"
+    assert found.sentence.startswith("Labels arrived split 48.6% against 50% wanted for b (42,500 instead of 43,750; E = ")
+    assert judged(gated(half, "error_rate:guardrail:margin=1pt"), [*arms, *labels]).word == "promote"
+    even = [Sum(1, "a", "labelled", "", 45_000), Sum(1, "b", "labelled", "", 45_000)]
+    assert judged(of, [*arms, *even, *right]).word == "promote"
+    (said,) = notes(evidence(of, [*arms, *even, *right]))
+    assert said.startswith(
+        "The truth is known for 45,000 of 50,000 answers of a (90%), 45,000 of 50,000 answers of b (90%); labels come"
+    )

@@ -1,5 +1,7 @@
 """How long until a rollout can decide: before it starts, while it runs, and what makes it sooner."""
 
+from collections.abc import Mapping
+
 import httpx
 import msgspec
 import pytest
@@ -27,6 +29,7 @@ def test_a_canary_is_forecast_at_its_share_with_what_is_usual(lite: Engine) -> N
     assert (gate.baseline, gate.baseline_from, gate.unit, gate.design) == (0.01, "assumed", "requests", "split")
     assert gate.needed == pytest.approx(101_424, abs=1), "the planning table's 65k times 1.55, for a candidate without harm"
     assert gate.seconds == pytest.approx(1014.24, abs=0.01)
+    assert gate.seconds is not None
     assert gate.at == AT + round(gate.seconds * 1_000_000)
     assert gate.probability_now == 0
     assert gate.probability_then == pytest.approx(0.8, abs=0.03)
@@ -55,6 +58,7 @@ def test_pairs_decide_far_sooner_than_a_small_share(lite: Engine) -> None:
     accuracy = ("accuracy:guardrail:margin=1pt",)
     (pairs,) = plan(lite, strategy="shadow", gates=accuracy).gates
     (split,) = plan(lite, strategy="canary", gates=accuracy).gates
+    assert split.lever.startswith("judge it on pairs, --shadow-percent 20 and design=paired: ")
     assert (pairs.unit, split.unit) == ("pairs", "requests")
     assert pairs.requests is not None
     assert split.requests is not None
@@ -65,21 +69,22 @@ def test_what_was_observed_takes_the_place_of_what_is_usual(lite: Engine) -> Non
     populate(lite, "a", "b")
     store_sums(lite, served("a", 6_000, 300, stage=0), rollout=0, minute=AT // MINUTE - 10)
     found = plan(lite, gates=(HALF_A_POINT,))
-    assert (found.rate_from, found.rate) == ("observed", pytest.approx(6_000 / (AT / 1e6 - (AT // MINUTE - 10) * 60)))
+    assert found.rate_from == "observed"
+    assert found.rate == pytest.approx(6_000 / (AT / 1e6 - (AT // MINUTE - 10) * 60))
     assert (found.gates[0].baseline, found.gates[0].baseline_from, found.gates[0].baseline_n) == (0.05, "observed", 6_000)
 
 
 def test_what_is_said_takes_the_place_of_what_was_observed(lite: Engine) -> None:
     populate(lite, "a", "b")
     store_sums(lite, served("a", 6_000, 300, stage=0), rollout=0)
-    body = {"gates": [HALF_A_POINT], "baselines": {"error_rate": {"value": 0.2}}}
+    body: dict[str, object] = {"gates": [HALF_A_POINT], "baselines": {"error_rate": {"value": 0.2}}}
     (gate,) = plan_rollout(lite, "fraud", wanted=decoded(body), at=AT).gates
     assert (gate.baseline, gate.baseline_from) == (0.2, "given")
     with pytest.raises(InvalidInput, match="a share lies between 0% and 100%"):
         plan_rollout(lite, "fraud", wanted=decoded(body | {"baselines": {"error_rate": {"value": 20}}}), at=AT)
 
 
-def decoded(body: dict[str, object]) -> PlanBody:
+def decoded(body: Mapping[str, object]) -> PlanBody:
     return msgspec.convert(body, PlanBody)
 
 
@@ -117,7 +122,7 @@ def test_means_need_a_spread_that_was_seen_or_said(lite: Engine) -> None:
 
 def test_an_open_rollout_is_planned_as_it_stands_with_what_it_has_seen(lite: Engine) -> None:
     populate(lite, "a", "b")
-    conduct = ConductChanges(bake_ms=60_000)  # type: ignore[call-arg]
+    conduct = ConductChanges(bake_ms=60_000)
     begun = start(lite, parameters={"percent_bp": 500, "steps_bp": [1000]}, gates=(HALF_A_POINT,), conduct=conduct).subject
     store_sums(lite, [*served("a", 95_000, 950), *served("b", 5_000, 50)], rollout=begun.id)
     found = plan(lite)

@@ -6,13 +6,16 @@ import pytest
 from sqlalchemy import Engine
 
 from modelctl.conduct import Mode
+from modelctl.controlplane.operations.change import Author
+from modelctl.controlplane.operations.freezing import NewFreeze, add_freeze
 from modelctl.controlplane.operations.inspecting import read_events, read_rollout
 from modelctl.controlplane.operations.routes import NewRoute, add_route
+from modelctl.controlplane.operations.starting import NewRollout, start_rollout
 from modelctl.controlplane.operations.terms import ConductChanges
-from modelctl.errors import InvalidInput
+from modelctl.errors import GateNotPassed, InvalidInput
 from modelctl.gate import gate_text
 from modelctl.metric import Field, FieldType
-from tests.controlplane.scene import ANN, AT, populate, served, start, store_sums
+from tests.controlplane.scene import ANN, AT, SALT, populate, served, start, store_sums
 
 HALF_A_POINT = "error_rate:guardrail:margin=0.005"
 
@@ -40,7 +43,7 @@ def test_gates_and_conduct_are_stored_with_the_rollout_and_told_in_the_history(l
 def test_other_shares_keep_the_gates_and_the_conduct(lite: Engine) -> None:
     populate(lite, "a", "b")
     start(lite, gates=(HALF_A_POINT,), conduct=conduct(mode=Mode.AUTO, max_n=10_000))
-    changed = start(lite, parameters={"percent_bp": 2000}).subject
+    changed = start(lite, parameters={"percent_bp": 100}).subject
     assert [gate_text(gate) for gate in changed.gates] == [HALF_A_POINT]
     assert (changed.conduct.mode, changed.conduct.max_n) == ("auto", 10_000)
 
@@ -167,3 +170,34 @@ def test_a_metric_of_the_routes_own_can_be_a_gate(lite: Engine) -> None:
     assert begun.fields == (flag,)
     with pytest.raises(InvalidInput, match="there is no metric 'refused'"):
         start(lite, route="fraud", candidates=("b",), gates=("refused:guardrail:margin=1pt",))
+
+
+def test_a_larger_share_of_an_open_rollout_needs_what_advancing_to_it_would_need(lite: Engine) -> None:
+    populate(lite, "a", "b")
+    begun = start(lite, gates=(HALF_A_POINT,)).subject
+    with pytest.raises(GateNotPassed, match=re.escape("cannot give the candidate 20% of route 'fraud' yet:")):
+        start(lite, parameters={"percent_bp": 2_000})
+    assert start(lite, parameters={"percent_bp": 100}).subject.current.title == "1% to b", "less is always possible"
+    forced = start(lite, parameters={"percent_bp": 2_000}, force=True).subject
+    assert (forced.id, forced.current.title) == (begun.id, "20% to b")
+    (event, *_) = read_events(lite, "fraud", limit=1, cursor=None).items
+    assert event.detail["forced"]
+
+
+def test_proof_lets_the_share_grow(lite: Engine) -> None:
+    populate(lite, "a", "b")
+    begun = start(lite, gates=("error_rate:guardrail:margin=5pt",)).subject
+    store_sums(lite, [*served("a", 95_000, 950), *served("b", 5_000, 50)], rollout=begun.id)
+    assert start(lite, parameters={"percent_bp": 5_000}).subject.current.title == "50% to b"
+
+
+def test_in_a_freeze_nothing_that_answers_clients_is_started_without_a_reason(lite: Engine) -> None:
+    populate(lite, "a", "b")
+    add_freeze(lite, NewFreeze(until_at=AT // 1000 + 1), author=ANN)
+    with pytest.raises(GateNotPassed, match="Freeze 1 of all routes holds"):
+        start(lite)
+    assert start(lite, "shadow").subject.id
+    assert start(lite, force=True).subject.current.title == "5% to b"
+    silent = Author(actor="ann", at=AT)
+    with pytest.raises(InvalidInput, match="say why it has to be forced"):
+        start_rollout(lite, NewRollout(strategy="canary", parameters={"percent_bp": 9_000}, force=True), author=silent, salt=SALT)

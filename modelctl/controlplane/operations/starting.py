@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from modelctl.controlplane.operations.backends import users_of
 from modelctl.controlplane.operations.change import Author, Change, publish, store_stages
 from modelctl.controlplane.operations.outlook import settings_of
+from modelctl.controlplane.operations.raising import pass_raise
 from modelctl.controlplane.operations.routes import refuse_open_rollout
 from modelctl.controlplane.operations.terms import AskedGates, ConductChanges, Terms, check_terms, read_terms
 from modelctl.controlplane.reach import require_reachable
@@ -24,6 +25,7 @@ class NewRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A rollout as it is asked for. `route` None and no candidates mean: the only ones possible.
 
     `gates` are gates or their text; `conduct` names what is not the default. None: as in the rollout whose shares change.
+    `force` gives a larger share although its gate is not passed, or in a freeze; it needs the reason.
     """
 
     strategy: str
@@ -32,6 +34,7 @@ class NewRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     gates: AskedGates | None = None
     conduct: ConductChanges | None = None
+    force: bool = False
     reason: str = ""
     actor: str = ""
 
@@ -55,7 +58,7 @@ def start_rollout(engine: Engine, wanted: NewRollout, *, author: Author, salt: s
     """Opens a rollout and its first stage, or changes the ladder of the open one that has the same strategy and candidates.
 
     `salt` is 32 random hex digits, kept as long as the rollout lasts. Raises InvalidInput, Ambiguous with the commands to choose
-    from, NotFound, and Conflict for a route with an open rollout whose candidate answers clients.
+    from, NotFound, GateNotPassed, and Conflict for a route with an open rollout whose candidate answers clients.
     """
     recipe = recipe_for(wanted.strategy, wanted.parameters)
     with writing(engine) as connection:
@@ -65,6 +68,7 @@ def start_rollout(engine: Engine, wanted: NewRollout, *, author: Author, salt: s
         check_terms(asked)
         for setting in settings_of(connection, asked, at=author.at) if asked.gates else ():
             require_reachable(setting)
+        forced = pass_raise(connection, asked, standing=decided.changes, force=wanted.force, author=author)
         if decided.changes is not None:
             rollout = store_stages(connection, decided.changes, moved=asked, at=author.at)
         else:
@@ -74,6 +78,7 @@ def start_rollout(engine: Engine, wanted: NewRollout, *, author: Author, salt: s
         others = tuple(other for other in before.rollouts if other.route != rollout.route)
         after = msgspec.structs.replace(before, rollouts=(*others, rollout))
         event = _event(rollout, wanted, author=author, action="start" if decided.changes is None else "change")
+        event = msgspec.structs.replace(event, detail=event.detail | ({"forced": list(forced)} if forced else {}))
         table, lost = publish(connection, before, after=after, event=event)
     return Change(subject=rollout, table=table, bereft=lost, inferred=decided.inferred)
 

@@ -6,6 +6,7 @@ import msgspec
 
 from modelctl.conduct import Conduct, Mode
 from modelctl.controlplane.asking import merged, partial
+from modelctl.controlplane.engines import refusal
 from modelctl.controlplane.rungs import require_design, rungs_of
 from modelctl.errors import InvalidInput
 from modelctl.gate import Gate, GateRole, check_gate, gate_text, parse_gate
@@ -40,6 +41,8 @@ def read_terms(gates: AskedGates | None, conduct: ConductChanges | None, *, stan
 def check_terms(rollout: Rollout) -> None:
     """Raises InvalidInput with the reason and what to type when the rollout's ladder or mode cannot keep these terms."""
     check_gates(rollout)
+    if why := refusal(rollout):
+        raise InvalidInput(why)
     if rollout.conduct.mode is Mode.AUTO:
         _check_automatic(rollout)
 
