@@ -1,8 +1,8 @@
 """The whole program on a simulated clock: real operations, store, folding and controller; only time and traffic are made up."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -92,16 +92,12 @@ class Program:
         rollout = read_catalog(self.engine).open_rollout("fraud")
         stage = (rollout.id, rollout.stage) if rollout else (0, 0)
         shares = self.answers()
-        drawn = self.chance.choices(list(shares), list(shares.values()), k=requests)
-        fold = Fold({})
-        counted: dict[str, tuple[int, int]] = {}
-        for backend in drawn:
-            failed = self.chance.random() < failing[backend]
-            fold.add(_reading(stage, backend, failed=failed, at=self.now // MINUTE * MINUTE))
-            n, k = counted.get(backend, (0, 0))
-            counted[backend] = (n + 1, k + failed)
+        drawn = Counter(self.chance.choices(list(shares), list(shares.values()), k=requests))
+        counted = {arm: (n, sum(self.chance.random() < failing[arm] for _ in range(n))) for arm, n in drawn.items()}
         with writing(self.engine) as connection:
-            upsert_adding(connection, rollup, rows=fold.rows())
+            for arm, (n, k) in counted.items():
+                for failed, times in ((True, k), (False, n - k)):
+                    upsert_adding(connection, rollup, rows=_folded(_reading(stage, arm, failed=failed, at=self.now), times))
         return counted
 
     async def turn(self, seconds: float = 1.0) -> None:
@@ -110,7 +106,16 @@ class Program:
         await self.controller.turn()
 
 
-@lru_cache(maxsize=256)
+def _folded(reading: ServedReading, times: int) -> list[dict[str, Any]]:
+    """The rows that so many records of this kind come to: sums add up, so one of them is folded."""
+    if not times:
+        return []
+    fold = Fold({})
+    fold.add(reading)
+    rows: list[dict[str, Any]] = fold.rows()
+    return [row | {name: row[name] * times for name in ("n", "k", "s1", "s2", "sp")} for row in rows]
+
+
 def _reading(stage: tuple[int, int], backend: str, *, failed: bool, at: int) -> ServedReading:
     """A record of an answer, as the recorder understands it."""
     role = Role.BASELINE if backend == "a" else Role.CANDIDATE

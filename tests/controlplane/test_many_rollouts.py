@@ -59,7 +59,7 @@ async def course(program: Program, failing: dict[str, float]) -> Course:
     for _ in range(TURNS):
         peeked.look(program.serve(REQUESTS, failing))
         await program.turn(30)
-        if not program.rollout().open:
+        if not program.rollout().open or program.rollout().holds:
             break
     done = program.rollout()
     if done.open:
