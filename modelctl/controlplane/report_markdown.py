@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from modelctl.controlplane.comparison import Row
-from modelctl.controlplane.figures import figure, share
+from modelctl.controlplane.figures import amount, figure, share
 from modelctl.controlplane.funnel import STAGES
 from modelctl.controlplane.report import Disagreement, Report, Trust
 from modelctl.controlplane.shapes import Confusion, Latency
@@ -21,6 +21,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _head(report)
     yield from _trust(report.trust)
     yield from _funnels(report)
+    yield from _gates(report.rows)
     yield from _decisions(report.rows)
     for confusion in report.confusions:
         yield from _confusion(confusion)
@@ -81,6 +82,24 @@ def _funnels(report: Report) -> Iterator[str]:
             yield f"- {one.candidate}: {loss.n:,} not {loss.stage}: {loss.reason}"
         if one.fallback:
             yield f"- fallback: {one.fallback:,} requests of {one.candidate} answered by the baseline"
+
+
+def _gates(rows: Sequence[Row]) -> Iterator[str]:
+    """Every declared gate: the harm that is still possible against its margin."""
+    declared = [row for row in rows if row.gate]
+    if not declared:
+        return
+    yield from ("", "## Gates", "")
+    header = ("gate", "candidate", "role", "harm", "margin", "state", "n", "forecast")
+    yield from _table(header, [_gate(row) for row in declared])
+
+
+def _gate(row: Row) -> tuple[str, ...]:
+    known = row.harm_lower is not None or row.harm_upper is not None
+    harm = f"{amount(row.harm_lower, row.margin_unit)} to {amount(row.harm_upper, row.margin_unit)}" if known else row.reason or "-"
+    margin = "-" if row.margin is None else amount(row.margin, row.margin_unit)
+    counted = f"{row.n:,} {row.counts}"
+    return (row.title, row.candidate_name, row.role, harm, margin, row.finding, counted, row.forecast or "-")
 
 
 def _decisions(rows: Sequence[Row]) -> Iterator[str]:
