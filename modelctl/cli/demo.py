@@ -32,6 +32,10 @@ NEXT = (
     ("promote", "make cancer-v2 the baseline"),
     ("rollback", "go back, and see how many milliseconds cancer-v2 kept receiving requests"),
     ("history", "who did what, when and why"),
+    (
+        "shadow --gate accuracy:guardrail:margin=2pt --mode auto --max-time 1h",
+        "after a rollback: the same shadow, which the evidence now ends by itself",
+    ),
 )
 
 

@@ -25,6 +25,8 @@ from modelctl.store.leases import Lease
 INTERVAL = 1.0
 LASTS = 6_000_000
 """How long the lease lasts, in microseconds; it is renewed after a third of it."""
+PATIENCE = 4
+"""A look that took long is repeated after so many times as long, so that one rollout costs a fifth of a core at most."""
 
 log = logging.getLogger("modelctl.controlplane")
 
@@ -40,25 +42,34 @@ class Controller:
         self._lease: Lease | None = None
         self._silent = False
         self._faults: dict[int, str] = {}
+        self._due: dict[int, int] = {}
 
     async def run(self) -> None:
         """Turns every second until it is cancelled. Without a database it waits and goes on."""
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             await self.turn()
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(max(INTERVAL / 10, began + INTERVAL - loop.time()))
 
     async def turn(self) -> None:
         """One round: newer tables, the lease, and a look at every rollout that is open or watched."""
         try:
             await self._turn()
         except StoreError as error:
-            if not self._silent:
-                log.warning("the controller waits for the database: %s", error)
-            self._silent = True
+            self._waits("the controller waits for the database: %s", error)
+        except Exception as error:  # noqa: BLE001 whatever it is, the next round comes
+            self._waits("the controller cannot go on: %s", error)
         else:
             if self._silent:
-                log.info("the controller goes on: the database answers again")
+                log.info("the controller goes on")
             self._silent = False
+
+    def _waits(self, said: str, error: Exception) -> None:
+        """Says so once, until a round succeeds."""
+        if not self._silent:
+            log.warning(said, error, exc_info=not isinstance(error, ModelctlError))
+        self._silent = True
 
     async def leave(self) -> None:
         """Gives the lease up, so that the next process need not wait for its end."""
@@ -77,6 +88,8 @@ class Controller:
         if self._lease is None:
             return
         opened, promoted = await run_in_threadpool(self._subjects)
+        subjects = {rollout.id for rollout in (*opened, *promoted)}
+        self._due = {rollout: due for rollout, due in self._due.items() if rollout in subjects}
         for rollout in opened:
             await self._attempt(rollout, self._look)
         for rollout in promoted:
@@ -84,7 +97,8 @@ class Controller:
 
     async def _attempt(self, rollout: Rollout, look: Callable[[Rollout], Any]) -> None:
         """A rollout that cannot be looked at must not keep the others from it: its fault is logged once."""
-        if self._lease is None:  # lost since the round began
+        began = self._clock()
+        if self._lease is None or began < self._due.get(rollout.id, 0):  # lost since the round began, or looked at at length
             return
         try:
             await look(rollout)
@@ -99,6 +113,8 @@ class Controller:
             self._fault(rollout, error)
         else:
             self._faults.pop(rollout.id, None)
+        now = self._clock()
+        self._due[rollout.id] = now + PATIENCE * (now - began)
 
     async def _look(self, rollout: Rollout) -> None:
         change = await run_in_threadpool(steer, self._engine, rollout.id, at=self._clock(), guard=self._guard)

@@ -7,6 +7,7 @@ and spreads stay as they are. Formulas: `statistics.forecast`.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from modelctl.conduct import Engine
 from modelctl.controlplane.comparison import shared_stages
 from modelctl.controlplane.figures import duration, share
 from modelctl.controlplane.measured import Question, mean, mean_stages, pair_counts, pair_differences, proportion, proportion_stages
@@ -26,7 +27,8 @@ def outlook(asked: Question, seen: int, *, alpha: float, at: int) -> str:
     """One sentence about a gate that is open after `seen` units, at Unix millisecond `at`; empty where nothing can be said."""
     stage = next((stage for stage in reversed(asked.evidence.stages) if not stage.closed_at), None)
     rate = _requests_per_second(asked, stage, at=at) if stage is not None else 0.0
-    if stage is None or not rate or asked.sticky:
+    watched = asked.evidence.rollout.conduct.engine is Engine.ANYTIME
+    if stage is None or not rate or asked.sticky or not watched:
         return ""
     try:
         design = _DESIGNS[asked.metric.scale, asked.design](asked, _share(asked, stage))

@@ -9,6 +9,7 @@ from modelctl.controlplane.conducting import Standing, is_last, share_of
 from modelctl.controlplane.inquiry import judgement_of
 from modelctl.controlplane.judging import Judgement, missing_for
 from modelctl.controlplane.wall_clock import minute_of_week
+from modelctl.errors import InvalidInput
 from modelctl.freeze import active, freeze_text
 from modelctl.rollout import Rollout
 from modelctl.store import decisions, freezes
@@ -49,7 +50,11 @@ def look_from(connection: Connection, evidence: Evidence, *, judgement: Judgemen
 
 def frozen(connection: Connection, route: str, *, at: int) -> str:
     """Why the route's traffic is not moved towards a candidate at Unix millisecond `at`; empty when it may be."""
-    freeze = active(freezes.load(connection), route, at=at, wall=minute_of_week)
+    try:
+        freeze = active(freezes.load(connection), route, at=at, wall=minute_of_week)
+    except InvalidInput as error:
+        # Declared on another machine: what cannot be told bars raises, and must not keep harm from being rolled back.
+        return f"Whether a freeze holds cannot be told here: {error}."
     if freeze is None:
         return ""
     where = f"route {freeze.route!r}" if freeze.route else "all routes"

@@ -14,6 +14,7 @@ from modelctl.controlplane.comparison import Evidence
 from modelctl.controlplane.conducting import ROLLBACK
 from modelctl.controlplane.inquiry import judgement_of
 from modelctl.controlplane.measured import Question, proportion
+from modelctl.controlplane.needed import metrics_for
 from modelctl.controlplane.operations.change import Author, Change
 from modelctl.controlplane.operations.returning import take_back
 from modelctl.controlplane.steering import CONTROLLER, Guard
@@ -105,7 +106,8 @@ def _told(connection: Connection, rollout: Rollout) -> bool:
 
 def _since(connection: Connection, rollout: Rollout) -> Evidence:
     """What the winner has answered without a rollout since it was promoted."""
-    rows = summing.sums(connection, rollout.route, rollout=0, since=rollout.closed_at // MINUTE_MS)
+    since = rollout.closed_at // MINUTE_MS
+    rows = summing.sums(connection, rollout.route, rollout=0, since=since, metrics=metrics_for(rollout))
     return Evidence(rollout=rollout, stages=(), sums=Sums(rows), pivots=summing.pivots(connection, rollout.route, rollout=0))
 
 

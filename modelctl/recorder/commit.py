@@ -14,10 +14,9 @@ from modelctl.recorder.labels import LOCK, add_all, awaken, joined_facts, pivots
 from modelctl.recorder.ledger import Admission, Pivot
 from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, context_of, counts
 from modelctl.recorder.rollups import Fold, PairKey, first_numbers, pair_key
-from modelctl.recorder.rows import pair_row, prediction_row
+from modelctl.recorder.rows import Row, pair_row, prediction_row
 from modelctl.recorder.settling import load_admission, settle_pivots, write_sums
 from modelctl.recorder.spool_reader import Position
-from modelctl.recorder.targets import targets_in
 from modelctl.recorder.texts import storable
 from modelctl.store.engine import insert_new, insert_or_ignore, lock, reading, writing
 from modelctl.store.tables import pair, pair_seen, prediction, spool
@@ -48,10 +47,12 @@ class Batch(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a batch comes to, if nobody else is first: what is new of it, the pairs that ask again, the pivots it needs."""
+    """What a batch comes to, if nobody else is first: what is new of it, the pairs that ask again, its rows and its pivots."""
 
     fresh: Fresh
     duplicates: frozenset[PairKey]
+    predictions: list[Row]
+    pairs: list[Row]
     proposed: dict[Pivot, float]
 
 
@@ -86,8 +87,8 @@ class Writer:
             lock(connection, LOCK, shared=True)
             _move(connection, progress, after=after, at=at)
             duplicates = _ask(connection, plan)
-            _write_rows(connection, plan.fresh, duplicates=duplicates)
-            facts, waiting = joined_facts(connection, targets_in(plan.fresh.readings, duplicates=duplicates))
+            _write_rows(connection, plan, duplicates=duplicates)
+            facts, waiting = joined_facts(connection, plan.fresh.readings, duplicates=duplicates)
             settled = self._settle(connection, plan.proposed | pivots_of(facts))
             if duplicates != plan.duplicates or any(
                 settled[key] != value for key, value in plan.proposed.items() if key in settled
@@ -106,7 +107,10 @@ class Writer:
         with reading(self._engine) as connection:
             fresh = find_fresh(connection, readings)
             load_admission(connection, self._admission, scopes=_named_scopes(fresh.readings))
-        return Plan(fresh, fresh.duplicates(), first_numbers(fresh.readings))
+        duplicates = fresh.duplicates()
+        predictions = [prediction_row(item) for item in fresh.readings if isinstance(item, ServedReading)]
+        pairs = _pair_rows(fresh, duplicates=duplicates)
+        return Plan(fresh, duplicates, predictions, pairs, first_numbers(fresh.readings))
 
     def _fold(self, plan: Plan, pivots: dict[Pivot, float]) -> Fold:
         fold = Fold(pivots, self._admission, duplicates=plan.duplicates)
@@ -142,13 +146,16 @@ def _of_question(item: tuple[Question, ComparedReading]) -> Question:
     return item[0]
 
 
-def _write_rows(connection: Connection, fresh: Fresh, *, duplicates: frozenset[PairKey]) -> None:
-    """The rows of what is new. A comparison that says nothing about its candidate becomes no pair."""
-    predictions = [prediction_row(item) for item in fresh.readings if isinstance(item, ServedReading)]
+def _pair_rows(fresh: Fresh, *, duplicates: frozenset[PairKey]) -> list[Row]:
+    """A comparison that says nothing about its candidate becomes no pair."""
     compared = (item for item in fresh.readings if isinstance(item, ComparedReading) and counts(item))
-    pairs = [pair_row(item, duplicate=pair_key(item) in duplicates) for item in compared]
-    if predictions:
-        connection.execute(insert(prediction), predictions)
+    return [pair_row(item, duplicate=pair_key(item) in duplicates) for item in compared]
+
+
+def _write_rows(connection: Connection, plan: Plan, *, duplicates: frozenset[PairKey]) -> None:
+    pairs = plan.pairs if duplicates == plan.duplicates else _pair_rows(plan.fresh, duplicates=duplicates)
+    if plan.predictions:
+        connection.execute(insert(prediction), plan.predictions)
     if pairs:
         connection.execute(insert(pair), pairs)
 

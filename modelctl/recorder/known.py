@@ -44,7 +44,7 @@ class Known:
             if stale:
                 self._backends, self._routes = _backends(connection), _routes(connection)
                 self._table = max(table, self._table)
-            self._stages |= _stages(connection, stages)
+            self._stages |= terms_of(connection, stages)
 
     def read(self, record: Served | Compared) -> Reading:
         """What `record` says. Pure, for what was learnt."""
@@ -57,11 +57,6 @@ class Known:
 
     def _judge(self, answer: Answer) -> Judged:
         return judge(answer, self._backends.get(answer.backend))
-
-
-def terms_of(connection: Connection, *, stages: set[int], routes: set[str]) -> tuple[dict[int, Terms], dict[str, Terms]]:
-    """Under which terms requests fell: in stages of rollouts, and on routes outside of them."""
-    return _stages(connection, stages), {name: terms for name, terms in _routes(connection).items() if name in routes}
 
 
 def _backends(connection: Connection) -> dict[str, Backend]:
@@ -80,7 +75,8 @@ def _routes(connection: Connection) -> dict[str, Terms]:
     }
 
 
-def _stages(connection: Connection, stages: set[int]) -> dict[int, Terms]:
+def terms_of(connection: Connection, stages: set[int]) -> dict[int, Terms]:
+    """Under which terms requests fell in these stages."""
     # A stage number that no column can hold comes from a broken record, which the writer will refuse by itself.
     wanted = [number for number in stages if 0 < number < 1 << 63]
     query = select(stage.c.id, stage.c.arms, stage.c.opened_at, rollout.c.spec)

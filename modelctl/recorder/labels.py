@@ -17,8 +17,10 @@ from sqlalchemy import Connection, Engine, Row, Select, bindparam, select, updat
 from modelctl.recorder.book import Book
 from modelctl.recorder.label_sums import Fact, Target, add_fact, reward_pivots
 from modelctl.recorder.ledger import Admission, Pivot
+from modelctl.recorder.readings import Reading
+from modelctl.recorder.rollups import PairKey
 from modelctl.recorder.settling import load_admission, settle_pivots, write_sums
-from modelctl.recorder.targets import Found, recorded_targets
+from modelctl.recorder.targets import recorded_targets, request_of, targets_in
 from modelctl.store.engine import lock, reading, writing
 from modelctl.store.tables import feedback
 
@@ -36,15 +38,16 @@ class Joiner:
         self._engine = engine
         self._admission = admission
 
-    def join_some(self, *, at: int) -> bool:
-        """Joins at most ROWS rows that wait at Unix microsecond `at`; whether there were any. Raises StoreError."""
+    def waits(self, *, at: int) -> bool:
+        """Whether there is anything to join at Unix microsecond `at`. Raises StoreError."""
         with reading(self._engine) as connection:
-            if connection.execute(_waiting(at).limit(1)).first() is None:
-                return False
+            return connection.execute(_waiting(at).limit(1)).first() is not None
+
+    def join_some(self, *, at: int) -> None:
+        """Joins at most ROWS rows that wait at Unix microsecond `at`. Raises StoreError."""
         with writing(self._engine) as connection:
             lock(connection, LOCK)
             self._join(connection, connection.execute(_waiting(at).with_for_update(skip_locked=True)).all(), at=at)
-        return True
 
     def _join(self, connection: Connection, rows: Sequence[Row[Any]], *, at: int) -> None:
         found, first = recorded_targets(connection, sorted({row.request_id for row in rows}))
@@ -60,13 +63,17 @@ class Joiner:
         _postpone(connection, [row for row in rows if row.request_id not in first], at=at)
 
 
-def joined_facts(connection: Connection, targets: Found) -> tuple[Joined, list[int]]:
+def joined_facts(
+    connection: Connection, readings: Sequence[Reading], *, duplicates: frozenset[PairKey]
+) -> tuple[Joined, list[int]]:
     """For answers that are being recorded: the values that the sums hold for their requests already, and the rows that wait."""
-    if not targets:
+    requests = {request_of(reading) for reading in readings}
+    if not requests:
         return [], []
-    query = select(feedback).where(feedback.c.request_id.in_(sorted(targets)))
-    rows = connection.execute(query).all()
-    there = [(target, _joined(row)) for row in rows if row.joined_label is not None for target in targets[row.request_id]]
+    rows = connection.execute(select(feedback).where(feedback.c.request_id.in_(requests))).all()
+    known = {row.request_id for row in rows}
+    targets = targets_in([reading for reading in readings if request_of(reading) in known], duplicates=duplicates) if known else {}
+    there = [(target, _joined(row)) for row in rows if row.joined_label is not None for target in targets.get(row.request_id, ())]
     return there, [row.id for row in rows if not row.joined]
 
 

@@ -64,12 +64,24 @@ class Recorder:
                 self._progress.pop(folder.name, None)
                 trouble = error
         try:
-            moved = self._joiner.join_some(at=time.time_ns() // 1000) or moved
+            moved = self._join() or moved
         except (ModelctlError, OSError) as error:
             trouble = error
         if trouble is not None:
             raise trouble
         return moved
+
+    def _join(self) -> bool:
+        at = time.time_ns() // 1000
+        if not self._joiner.waits(at=at):
+            return False
+        self._leave_gap()
+        self._joiner.join_some(at=at)
+        self._written_at = time.monotonic()
+        return True
+
+    def _leave_gap(self) -> None:
+        time.sleep(max(0.0, self._written_at + GAP - time.monotonic()))
 
     def _record(self, folder: Path) -> bool:
         reader = self._readers.setdefault(folder.name, SpoolReader(folder))
@@ -121,7 +133,7 @@ class Recorder:
             quarantined=len(refused),
             corrupt_bytes=corrupt_bytes,
         )
-        time.sleep(max(0.0, self._written_at + GAP - time.monotonic()))
+        self._leave_gap()
         after = self._writer.commit(progress, batch, at=time.time_ns() // 1000)
         self._written_at = time.monotonic()
         self._progress[progress.name] = after

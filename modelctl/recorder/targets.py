@@ -42,15 +42,14 @@ def targets_in(readings: Iterable[Reading], *, duplicates: frozenset[PairKey]) -
 def recorded_targets(connection: Connection, requests: Sequence[str]) -> tuple[Found, dict[str, str]]:
     """By request, what the database holds that feedback counts for; and the id of each request's first prediction."""
     predictions = connection.execute(select(*_PREDICTION).where(prediction.c.request_id.in_(requests))).all()
-    stages, routes = {row.stage for row in predictions if row.rollout}, {row.route for row in predictions if not row.rollout}
-    by_stage, by_route = terms_of(connection, stages=stages, routes=routes)
+    terms = terms_of(connection, {row.stage for row in predictions if row.rollout})
     found: Found = {}
     first: dict[str, str] = {}
     for row in predictions:
         first[row.request_id] = min(row.id, first.get(row.request_id, row.id))
         if is_sample(row.reason, row.outcome):
-            terms = by_stage.get(row.stage, Terms()) if row.rollout else by_route.get(row.route, Terms())
-            found.setdefault(row.request_id, []).append(_recorded_answer(connection, row, terms=terms))
+            mine = terms.get(row.stage, Terms()) if row.rollout else Terms()
+            found.setdefault(row.request_id, []).append(_recorded_answer(connection, row, terms=mine))
     for row in connection.execute(select(*_PAIR).where(pair.c.request_id.in_(requests))):
         first.setdefault(row.request_id, row.prediction_id)
         if not row.duplicate and row.candidate != row.baseline:
@@ -78,7 +77,8 @@ def _answered(reading: ServedReading) -> Answered:
     context = reading.served.context
     place = place_of(context, reading.served.answer.backend, at=reading.served.at)
     unit = unit_name(context.unit) if reading.terms.sticky and context.rollout else None
-    return Answered(place, _said(reading.answer), unit, reading.slices)
+    # A route's dimensions may change while no rollout is open, and then what was added could not be taken back.
+    return Answered(place, _said(reading.answer), unit, reading.slices if context.rollout else ())
 
 
 def _paired(reading: ComparedReading) -> Paired:

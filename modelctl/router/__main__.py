@@ -95,7 +95,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     again = worker.retried()
     retries = f"retries: {again.again}, retry budget exhausted: {again.exhausted}"
     bodies = f"bodies that no rule could look at: {worker.targets.unread}"
-    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {retries}; {bodies}")
+    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {bodies}; {retries}")
 
 
 def _keep_freed_memory() -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from modelctl.router.decision import Decision
 from modelctl.router.head import RequestHead
+from modelctl.router.overload import Load
 from modelctl.rule import Rule, RuleSource
 
 READABLE: Final = 65_536  # bytes of a body that a rule can look at
@@ -140,6 +141,8 @@ class Choice:
 class Held(Protocol):
     """The part of a client's connection that waits with its request."""
 
+    load: Load
+
     def await_body(self, until: float) -> None:
         """The rest of the body counts only if it comes by then."""
 
@@ -168,7 +171,7 @@ class Undecided(Protocol):
     def route(self) -> Routed:
         """Where it goes."""
 
-    def go(self, decision: Decision) -> None:
+    def go(self, decision: Decision, load: Load) -> None:
         """It is decided."""
 
 
@@ -181,7 +184,7 @@ def choose(request: Undecided, split: Decision) -> None:
     choice = request.route.choice
     addressed = choice.of_address(request.head) if choice is not None and not request.decide_by else None
     if addressed is not None or choice is None:
-        request.go(addressed or split)
+        request.go(addressed or split, request.client.load)
         return
     now = split.answering.target.clock.now
     large = max(request.size, request.head.length or 0) > READABLE
@@ -196,4 +199,4 @@ def choose(request: Undecided, split: Decision) -> None:
     if place == _SPLIT and body is None and choice.reads_bodies:
         choice.unread.large += large
         choice.unread.late += not large
-    request.go(split if place == _SPLIT else choice.of_rule(place))
+    request.go(split if place == _SPLIT else choice.of_rule(place), request.client.load)

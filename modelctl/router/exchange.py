@@ -123,19 +123,19 @@ class Exchange:
         self.route = route
         if route.unit_field:
             self.unit = self.head.unit(route.unit_field)
-        self.client.load.inflight += 1
+        load = self.client.load
+        load.inflight += 1
         decision = route.decide(self.unit or self.request_id)
         if route.choice is None:
-            self.go(decision)
+            self.go(decision, load)
         else:
             choose(self, decision)
 
-    def go(self, decision: Decision) -> None:
+    def go(self, decision: Decision, load: Load) -> None:
         """It is decided: ask the arm's backend for a connection."""
         if decision.breaker is not None:
             self.ticket, decision = decision.consult()
         self.decision = decision
-        load = self.client.load
         target = decision.answering.target
         if target.budget is not None:
             self.trial = first_trial(self, target)

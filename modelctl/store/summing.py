@@ -1,6 +1,5 @@
 """Rollups added up over minutes: all that a status or a report costs, however many rows there are."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -63,7 +62,7 @@ def sums_of(connection: Connection, part: Part) -> tuple[tuple[Sum, ...], int | 
     return tuple(map(_sum, found)), max((int(row.minute) for row in found), default=None)
 
 
-def _grouped(connection: Connection, part: Part, *, metrics: tuple[str, ...], columns: tuple[Any, ...]) -> Sequence[Row[Any]]:
+def _grouped(connection: Connection, part: Part, *, metrics: tuple[str, ...], columns: tuple[Any, ...]) -> list[Row[Any]]:
     table = rollup.c
     keys: list[Any] = [table.stage, table.arm, table.metric, table.key]
     totals = [func.sum(column).label(column.name) for column in columns]
@@ -74,7 +73,7 @@ def _grouped(connection: Connection, part: Part, *, metrics: tuple[str, ...], co
         table.arm.in_(part.arms),
         table.metric.in_(metrics),
     )
-    return connection.execute(query.group_by(*keys)).all()
+    return list(connection.execute(query.group_by(*keys)))
 
 
 def _sum(row: Row[Any]) -> Sum:

@@ -6,6 +6,7 @@ from time import monotonic, time
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from tests.acceptance.ledger import Ledger
@@ -90,6 +91,10 @@ def test_a_candidate_that_starts_to_fail_gets_nothing_more_within_five_seconds(
     assert event.actor == "controller"
     assert "new" in event.reason
     assert ledger.one("SELECT count(*) FROM decision WHERE kind = 'rollback' AND rollout = :id", id=rollout["id"]) == 1
+    (zero,) = ledger.rows("SELECT detail FROM event WHERE action = 'zero-traffic' AND route = 'failing'")
+    course = msgspec.json.decode(zero.detail)
+    assert course["first_failure_at"] < course["decided_at"] < course["zero_at"]
+    assert 0 < course["ms_to_zero"] < 5000
     # And its clients have an answer from the baseline from then on.
     assert all(reply.good for reply in replies[-100:])
 

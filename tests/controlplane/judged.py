@@ -28,7 +28,7 @@ def gated(of: Rollout, *gates: str, fields: tuple[Field, ...] = (), unit: str = 
     asked = tuple(parse_gate(text) for text in gates)
     for gate in asked:
         check_gate(gate, fields)
-    return msgspec.structs.replace(of, gates=asked, conduct=Conduct(**conduct), fields=fields, unit=unit)  # type: ignore[arg-type]
+    return msgspec.structs.replace(of, gates=asked, conduct=msgspec.convert(conduct, Conduct), fields=fields, unit=unit)
 
 
 def evidence(of: Rollout, sums: Sequence[Sum], *, pivots: dict[str, float] | None = None) -> Evidence:

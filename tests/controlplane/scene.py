@@ -157,5 +157,5 @@ def store_pair(engine: Engine, id_: str, **columns: object) -> None:
 def join_feedback(engine: Engine) -> None:
     """Has the recorder put the feedback into the sums, as it does by itself where one runs."""
     joiner = Joiner(engine, Admission())
-    while joiner.join_some(at=AT + 3_600_000_000):
-        pass
+    while joiner.waits(at=AT + 3_600_000_000):
+        joiner.join_some(at=AT + 3_600_000_000)

@@ -261,7 +261,7 @@ def test_a_second_copy_for_the_baseline_leaves_the_split_and_every_comparison_as
     noisy, plain = evidence(rollout("shadow", {"noise_bp": 500}), sums), evidence(SHADOW, sums)
     assert compare_split(noisy) == compare_split(plain)
     assert (compare_split(noisy).observed, compare_split(noisy).expected) == ((1_000, 0), (1_000, 0))
-    assert compare(noisy) == compare(plain)
+    assert compare(noisy, at=NOW) == compare(plain, at=NOW)
 
 
 def test_requests_that_the_baseline_answered_for_a_candidate_are_neither_arms_and_leave_the_split_right() -> None:

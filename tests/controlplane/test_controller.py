@@ -11,7 +11,10 @@ from modelctl.controlplane.operations.freezing import NewFreeze, add_freeze, rem
 from modelctl.controlplane.operations.inspecting import read_bundle, read_catalog
 from modelctl.controlplane.status import RouteStatus, read_status
 from modelctl.errors import GateNotPassed, InvalidInput
+from modelctl.freeze import Freeze, Weekly
 from modelctl.rollout import Phase, Rollout, Verb
+from modelctl.store import freezes
+from modelctl.store.engine import writing
 from tests.controlplane.program import Program
 
 GATES = ("error_rate:guardrail:margin=2pt",)
@@ -160,6 +163,16 @@ def test_a_freeze_stops_raises_and_not_rollbacks(program: Program) -> None:
     remove_freeze(program.engine, freeze.id, author=program.author())
     assert run(program, failing=SOUND, until=lambda one: one.step > 0, turns=5).step == 1
     add_freeze(program.engine, NewFreeze(route="fraud"), author=program.author())
+    assert run(program, failing=BROKEN, until=ended, turns=30).phase is Phase.ROLLED_BACK
+
+
+def test_a_freeze_that_cannot_be_told_here_bars_raises_and_not_rollbacks(program: Program) -> None:
+    with writing(program.engine) as connection:
+        freezes.add(connection, Freeze(weekly=Weekly(days=("fri",), start="16:00", minutes=5, zone="Mars/Olympus")), at=program.now)
+    program.start(gates=GATES, conduct=AUTO)
+    assert run(program, failing=SOUND, until=lambda one: one.step > 0, turns=10).step == 0
+    with pytest.raises(GateNotPassed, match="no time zone 'Mars/Olympus'"):
+        program.move(Verb.ADVANCE)
     assert run(program, failing=BROKEN, until=ended, turns=30).phase is Phase.ROLLED_BACK
 
 

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 
 from modelctl.controlplane.controller import Controller
 from modelctl.controlplane.fleet import Acknowledged, Convergence, Fleet, Laggard, Poll
@@ -51,6 +51,22 @@ def test_without_a_database_it_waits_says_so_once_and_goes_on(tmp_path: Path, ca
         "this process conducts rollouts",
         "the controller goes on",
     ]
+
+
+def test_a_fault_that_nobody_foresaw_does_not_end_it(program: Program, caplog: pytest.LogCaptureFixture) -> None:
+    program.start(gates=GATES, conduct=AUTO)
+    with writing(program.engine) as connection:
+        kept = connection.execute(select(tables.rollout.c.spec)).scalar_one()
+        connection.execute(update(tables.rollout).values(spec="{"))
+    with caplog.at_level(logging.WARNING, logger="modelctl.controlplane"):
+        for _ in range(3):
+            asyncio.run(program.turn())
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["the controller cannot go on"]
+    with writing(program.engine) as connection:
+        connection.execute(update(tables.rollout).values(spec=kept))
+    program.serve(3000, BROKEN)
+    asyncio.run(program.turn())
+    assert program.rollout().phase is Phase.ROLLED_BACK
 
 
 def test_a_rollout_that_cannot_be_looked_at_does_not_keep_the_others_from_it(

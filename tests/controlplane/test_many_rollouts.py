@@ -18,8 +18,8 @@ ALLOWED = ROLLOUTS // 20
 BASE, MARGIN = 0.02, 0.02
 GATES = ("error_rate:guardrail:margin=2pt",)
 CONDUCT = {"mode": "auto", "bake_ms": 60_000, "min_n": 500, "max_n": 20_000}
-TURNS = 40
-REQUESTS = 2_000
+TURNS = 16
+REQUESTS = 5_000
 
 
 class Course(NamedTuple):

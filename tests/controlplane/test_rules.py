@@ -132,6 +132,17 @@ def test_rules_over_http(api: httpx.Client) -> None:
     assert (gone.status_code, gone.json()["rollout"]["rules"]) == (200, [])
 
 
+def test_the_second_copy_has_a_line_of_its_own_in_the_status_and_none_of_the_baselines_requests(api: httpx.Client) -> None:
+    for name in ("a", "b"):
+        api.post("/v1/backends", json={"name": name, "endpoints": [f"http://{name}.test:8000"]})
+    api.post("/v1/routes", json={"name": "fraud", "baseline": "a"})
+    wanted = {"strategy": "shadow", "candidates": ["b"], "parameters": {"noise_bp": 500}}
+    assert api.post("/v1/rollouts", json=wanted).status_code == 201
+    (route,) = api.get("/v1/status").json()["routes"]
+    lines = [(arm["backend"], arm["role"], arm["answers"], arm["shown"], arm["requests"]) for arm in route["arms"]]
+    assert lines == [("a", "baseline", 10_000, 0, 0), ("b", "candidate", 0, 10_000, 0), ("a", "noise", 0, 500, 0)]
+
+
 COUNTRY = Dimension(name="country", source=DimensionSource.HEADER, place="X-Country")
 HOUR = Dimension(name="hour", source=DimensionSource.HOUR)
 AGE = Dimension(name="age", source=DimensionSource.REQUEST, place="/age")

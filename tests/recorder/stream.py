@@ -237,8 +237,8 @@ class Recording:
 
     def join(self, at: int = LATER) -> None:
         """Joins all feedback that waits."""
-        while self._joiner.join_some(at=at):
-            pass
+        while self._joiner.waits(at=at):
+            self._joiner.join_some(at=at)
 
 
 def readings(records: Iterable[Served | Compared], terms: Terms = TERMS) -> list[Reading]:
