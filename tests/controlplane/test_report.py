@@ -245,6 +245,17 @@ def test_the_status_lists_the_workers(lite: Engine) -> None:
     assert [(one.worker, one.version) for one in status(lite).workers] == [("w0", 4)]
 
 
+def test_a_status_says_how_the_last_rollout_ended(lite: Engine) -> None:
+    populate(lite, "a", "b")
+    assert status(lite).routes[0].last is None
+    begun = start(lite).subject
+    assert status(lite).routes[0].last is None
+    move_rollout(lite, begun.id, move=Move(verb=Verb.ROLLBACK), author=ANN)
+    ending = status(lite).routes[0].last
+    assert ending is not None
+    assert (ending.rollout, ending.phase, ending.actor, ending.reason) == (begun.id, "rolled-back", "ann", "because")
+
+
 def test_a_declared_gate_is_shown_with_its_harm_and_margin_in_the_report_and_the_status(lite: Engine) -> None:
     populate(lite, "a", "b")
     begun = start(lite, gates=("error_rate:guardrail:margin=5pt",)).subject
