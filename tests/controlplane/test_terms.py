@@ -130,8 +130,9 @@ def test_a_maximum_before_which_nothing_can_be_decided_is_refused_with_the_forec
     with pytest.raises(InvalidInput) as refused:
         start(lite, gates=(HALF_A_POINT,), conduct=conduct(max_n=2_000))
     assert str(refused.value) == (
-        f"--gate {HALF_A_POINT}: cannot decide before max_n at 5 %: about 5,071 units of the candidate are needed (101,424 "
-        "requests of the route; the baseline's error_rate is assumed: 1%), and max_n is 2,000; give --max-n 5100, or a wider margin"
+        "--gate error_rate:guardrail:margin=0.5pt: cannot decide before max_n at 5 %: about 5,071 units of the candidate are "
+        "needed (101,424 requests of the route; the baseline's error_rate is assumed: 1%), and max_n is 2,000; "
+        "give --max-n 5100, or a wider margin"
     )
     assert start(lite, gates=(HALF_A_POINT,), conduct=conduct(max_n=5_100)).subject.id
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from modelctl.controlplane.operations.terms import AskedGates, ConductChanges
-from modelctl.gate import gate_text
+from modelctl.gate import gate_words
 
 _PLAIN = (
     *(("mode", "mode"), ("engine", "engine"), ("looks", "looks"), ("min_n", "min-n"), ("max_n", "max-n")),
@@ -17,7 +17,7 @@ _TIMES = (("bake_ms", "bake"), ("min_ms", "min-time"), ("max_ms", "max-time"), (
 
 def terms_words(gates: AskedGates | None, conduct: ConductChanges | None) -> str:
     """The options with a space between them; empty for nothing. What the command line cannot say is left out."""
-    texts = [gate if isinstance(gate, str) else gate_text(gate) for gate in gates or ()]
+    texts = [gate if isinstance(gate, str) else gate_words(gate) for gate in gates or ()]
     return " ".join([*(f"--gate {shlex.quote(text)}" for text in texts), *(_conduct_words(conduct) if conduct else ())])
 
 
