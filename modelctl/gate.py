@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from modelctl.errors import InvalidInput
-from modelctl.metric import Design, Field, Metric, Scale, Worse, metric_named
+from modelctl.metric import METRICS, Design, Field, Metric, Scale, Worse, metric_named
 
 _AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?(?:e-?[0-9]{1,2})?)(pt|%|)")
 _THRESHOLD = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s)")
@@ -90,7 +90,7 @@ def check_gate(gate: Gate, fields: tuple[Field, ...] = ()) -> Metric:
     metric = metric_named(gate.metric, fields)
     fault = next((sentence for wrong, sentence in _faults(gate, metric) if wrong), "")
     if fault:
-        raise InvalidInput(f"--gate {gate_text(gate)}: {fault}")
+        raise InvalidInput(f"--gate {gate_words(gate)}: {fault}")
     return metric
 
 
@@ -183,17 +183,33 @@ def _milliseconds(text: str, value: str) -> float:
 
 def gate_text(gate: Gate) -> str:
     """The gate as it is written: `parse_gate` reads it back."""
+    return _written(gate, share=False)
+
+
+def gate_words(gate: Gate) -> str:
+    """The same as people say it: of built-in shares the margin in percentage points and the limit in percent."""
+    metric = METRICS.get(gate.metric)
+    return _written(gate, share=metric is not None and metric.scale is Scale.SHARE)
+
+
+def _written(gate: Gate, *, share: bool) -> str:
     parts = []
     if gate.margin is not None:
-        unit = "%" if gate.margin.kind is MarginKind.RELATIVE else ""
-        parts.append(f"margin={_number(gate.margin.amount * (100 if unit else 1))}{unit}")
-    parts += [f"limit={_number(gate.limit)}"] if gate.limit is not None else []
+        relative = gate.margin.kind is MarginKind.RELATIVE
+        parts.append(
+            f"margin={_number(gate.margin.amount * 100)}%" if relative else f"margin={_amount_of(gate.margin.amount, share)}"
+        )
+    parts += [f"limit={_number(gate.limit * 100)}%" if share else f"limit={_number(gate.limit)}"] if gate.limit is not None else []
     parts += [f"slower={_number(gate.slower_ms)}ms"] if gate.slower_ms else []
-    parts += [f"mde={_number(gate.mde)}"] if gate.mde is not None else []
+    parts += [f"mde={_amount_of(gate.mde, share)}"] if gate.mde is not None else []
     parts += [f"weight={_number(gate.weight)}"] if gate.weight != 1 else []
     parts += [f"design={gate.design}"] if gate.design is not Design.AUTO else []
     parts += ["zero-tolerance"] if gate.zero_tolerance else []
     return ":".join([gate.metric, gate.role.value, *([",".join(parts)] if parts else [])])
+
+
+def _amount_of(value: float, share: bool) -> str:
+    return f"{_number(value * 100)}pt" if share else _number(value)
 
 
 def _number(value: float) -> str:

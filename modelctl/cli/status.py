@@ -34,7 +34,9 @@ def status(
     route: Route = "",
     *,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every two seconds, until Ctrl-C.")] = False,
-    wait: Annotated[str, typer.Option(help="Wait until its rollout is promoted, rolled-back, progressing or paused.")] = "",
+    wait: Annotated[
+        str, typer.Option(help="Wait until its rollout is promoted, rolled-back, completed, progressing or paused.")
+    ] = "",
     timeout: Annotated[str, typer.Option(help="How long to wait: 30s, 10m or 7d.")] = "10m",
 ) -> None:
     """Show what each route does now: its rollout, shares, requests, errors, evidence and the next possible commands."""

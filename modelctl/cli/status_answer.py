@@ -80,6 +80,19 @@ class ZeroTraffic(msgspec.Struct, frozen=True):
     ms_to_zero: float | None = None
 
 
+class Ending(msgspec.Struct, frozen=True):
+    """How the last rollout of a route ended; `at` is Unix milliseconds."""
+
+    rollout: int
+    strategy: str = ""
+    phase: str = ""
+    winner: str = ""
+    candidates: tuple[str, ...] = ()
+    at: int = 0
+    actor: str = ""
+    reason: str = ""
+
+
 class RolloutStatus(msgspec.Struct, frozen=True):
     """The open rollout of a route. Times are Unix milliseconds."""
 
@@ -110,6 +123,7 @@ class RouteStatus(msgspec.Struct, frozen=True):
     verdict: VerdictLine | None = None
     watch: Watch | None = None
     last_rollback: ZeroTraffic | None = None
+    last: Ending | None = None
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):

@@ -13,9 +13,9 @@ from modelctl.cli.funnel import funnel_lines
 from modelctl.cli.gate_words import shown_gate
 from modelctl.cli.harm import amount, harm_interval
 from modelctl.cli.output import line, plain, table
-from modelctl.cli.quantities import count, duration, percent, rate
+from modelctl.cli.quantities import count, duration, moment, percent, rate
 from modelctl.cli.report_sections import VERDICT_STYLES
-from modelctl.cli.status_answer import ArmStatus, Evidence, GateLine, RolloutStatus, RouteStatus, Status, WorkerStatus
+from modelctl.cli.status_answer import ArmStatus, Ending, Evidence, GateLine, RolloutStatus, RouteStatus, Status, WorkerStatus
 
 
 def status_tree(status: Status) -> RenderableType:
@@ -34,7 +34,7 @@ def _route(route: RouteStatus, at: int) -> Tree:
     rollout = route.rollout
     branch = tree
     if rollout is None:
-        tree.add(line("no open rollout"))
+        tree.add(line(f"no open rollout{_ended(route.last)}"))
     else:
         step = f"step {rollout.step + 1} of {rollout.steps}" if rollout.steps else f"step {rollout.step + 1}"
         head = f"{rollout.strategy} {rollout.id} · {rollout.phase} · {step}: {rollout.title}"
@@ -54,6 +54,15 @@ def _route(route: RouteStatus, at: int) -> Tree:
         branch.add(line(text))
     branch.add(line(f"next: {' · '.join(_next_commands(route))}"))
     return tree
+
+
+def _ended(last: Ending | None) -> str:
+    if last is None:
+        return ""
+    who = f" by {last.actor}" if last.actor else ""
+    why = f": {last.reason}" if last.reason else ""
+    what = last.winner or ", ".join(last.candidates)
+    return f" · the last, {last.strategy} {last.rollout} of {what}, was {last.phase}{who} at {moment(last.at * 1000)}{why}"
 
 
 def _baking(rollout: RolloutStatus, at: int) -> str:

@@ -7,7 +7,7 @@ from modelctl.controlplane.forecasting import Need, Question, hopeless, proven_h
 from modelctl.controlplane.rungs import Rung
 from modelctl.controlplane.setting import Setting
 from modelctl.errors import InvalidInput
-from modelctl.gate import gate_text
+from modelctl.gate import gate_words
 from modelctl.statistics.forecast import duration
 
 Way = tuple[Rung, Need]
@@ -26,7 +26,7 @@ def unreachable(setting: Setting) -> str:
     A step counts at its best: refused is only what no step of the ladder can decide.
     """
     faults = ((question.gate, _fault(question, setting)) for question in setting.questions())
-    return next((f"--gate {gate_text(gate)}: {fault}" for gate, fault in faults if fault), "")
+    return next((f"--gate {gate_words(gate)}: {fault}" for gate, fault in faults if fault), "")
 
 
 def _fault(question: Question, setting: Setting) -> str:

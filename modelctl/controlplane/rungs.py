@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelctl.errors import InvalidInput
-from modelctl.gate import Gate, GateRole, gate_text
+from modelctl.gate import Gate, GateRole, gate_words
 from modelctl.metric import Design, Metric
 from modelctl.rollout import Step
 from modelctl.traffic import ALL, Role
@@ -53,7 +53,7 @@ def require_design(gate: Gate, metric: Metric, *, ladder: Sequence[Rung], strate
     """Raises InvalidInput, which says what to type, when the ladder gives the gate nothing to be judged on."""
     if gate.role is GateRole.INFO or designs_of(gate, metric, ladder=ladder):
         return
-    raise InvalidInput(f"--gate {gate_text(gate)}: {_why(gate, metric, ladder=ladder, strategy=strategy)}")
+    raise InvalidInput(f"--gate {gate_words(gate)}: {_why(gate, metric, ladder=ladder, strategy=strategy)}")
 
 
 def _rung(step: Step, candidate: str) -> Rung:

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from modelctl.controlplane.conducting import bakes_until
+from modelctl.controlplane.endings import Ending, ending_of
 from modelctl.controlplane.fleet import WorkerStatus
 from modelctl.controlplane.funnel import Funnel
 from modelctl.controlplane.gate_lines import GateLine, gate_lines
@@ -80,7 +81,7 @@ class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True):
 class RouteStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One route. Without an open rollout it has no funnel and no verdict; `watch` is the promotion that may still be taken back.
 
-    `last_rollback` is the course of the last rollback of automation's own, where its last rollout ended so.
+    `last` is how its last rollout ended, `last_rollback` the course of that rollback where it was automation's own.
     """
 
     name: str
@@ -93,6 +94,7 @@ class RouteStatus(msgspec.Struct, frozen=True, kw_only=True):
     verdict: VerdictLine | None = None
     watch: WatchStatus | None = None
     last_rollback: ZeroTraffic | None = None
+    last: Ending | None = None
 
 
 class EvidenceStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +142,7 @@ def _route(connection: Connection, catalog: Catalog, *, route: RouteEntry, at: i
         arms = settled(route.baseline)
         lines = _lines(route, None, arms=tuple(_arm(arm, arms, recent=recent, stage=recent) for arm in arms))
         watch, zero = watch_of(connection, route.name, at=at), last_zero(connection, route.name)
-        return msgspec.structs.replace(lines, watch=watch, last_rollback=zero)
+        return msgspec.structs.replace(lines, watch=watch, last_rollback=zero, last=ending_of(connection, route.name))
     evidence, rows = evidence_of(connection, rollout)
     staged = Sums(row for row in rows if row.stage == rollout.stage)
     arms = rollout.current.arms

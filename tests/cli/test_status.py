@@ -14,6 +14,7 @@ import pytest
 
 import modelctl as package
 from modelctl.controlplane.conducting import Barrier, Block
+from modelctl.controlplane.endings import Ending
 from modelctl.controlplane.fleet import WorkerStatus
 from modelctl.controlplane.funnel import Funnel, Loss
 from modelctl.controlplane.gate_lines import GateLine
@@ -171,11 +172,14 @@ def test_the_status_of_a_conducted_rollout_shows_each_gate_and_what_clears_each_
 
 
 def test_the_status_without_a_rollout_says_how_to_start_one(control: "Double", modelctl: "Run") -> None:
-    route = replaced(STATUS.routes[0], rollout=None, funnel=(), verdict=None, arms=())
+    last = {"strategy": "canary", "phase": "rolled-back", "winner": "", "candidates": ("fraud-v7",)}
+    ending = Ending(rollout=6, at=1_700_000_000_000, actor="controller", reason="fails 3 to 9 times as often", **last)  # type: ignore[arg-type]
+    route = replaced(STATUS.routes[0], rollout=None, funnel=(), verdict=None, arms=(), last=ending)
     control.answers("GET", "/v1/status", answer(replaced(STATUS, routes=(route,), workers=())))
     ran = modelctl("status", "fraud")
     assert control.asked[0].query == {"route": "fraud"}
-    assert "no open rollout" in ran.out
+    assert "no open rollout · the last, canary 6 of fraud-v7, was rolled-back by controller at " in ran.out
+    assert ": fails 3 to 9 times as often" in ran.out
     assert "modelctl canary fraud CANDIDATE --percent 5" in ran.out
     assert "workers: none is connected" in ran.out
 

@@ -48,7 +48,7 @@ def test_a_gate_that_can_be_judged_in_two_ways_is_planned_in_both(lite: Engine) 
 def test_each_step_says_how_long_it_would_take(lite: Engine) -> None:
     populate(lite, "a", "b")
     steps = plan(lite, parameters={"percent_bp": 500, "steps_bp": [5000]}, gates=(HALF_A_POINT,), rate=100.0).steps
-    assert [step.title for step in steps] == ["5% to a-candidate", "50% to a-candidate"]
+    assert [step.title for step in steps] == ["5% to candidate", "50% to candidate"]
     assert steps[0].seconds == pytest.approx(1014.24, abs=0.01)
     assert steps[1].seconds == pytest.approx(192.7, abs=0.1), "a half share is best"
 

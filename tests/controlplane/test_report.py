@@ -243,3 +243,30 @@ def test_the_status_adds_up_what_the_spools_say(lite: Engine) -> None:
 
 def test_the_status_lists_the_workers(lite: Engine) -> None:
     assert [(one.worker, one.version) for one in status(lite).workers] == [("w0", 4)]
+
+
+def test_a_status_says_how_the_last_rollout_ended(lite: Engine) -> None:
+    populate(lite, "a", "b")
+    assert status(lite).routes[0].last is None
+    begun = start(lite).subject
+    assert status(lite).routes[0].last is None
+    move_rollout(lite, begun.id, move=Move(verb=Verb.ROLLBACK), author=ANN)
+    ending = status(lite).routes[0].last
+    assert ending is not None
+    assert (ending.rollout, ending.phase, ending.actor, ending.reason) == (begun.id, "rolled-back", "ann", "because")
+
+
+def test_a_declared_gate_is_shown_with_its_harm_and_margin_in_the_report_and_the_status(lite: Engine) -> None:
+    populate(lite, "a", "b")
+    begun = start(lite, gates=("error_rate:guardrail:margin=5pt",)).subject
+    store_sums(lite, [*served("a", 95_000, 950), *served("b", 5_000, 50)], rollout=begun.id, minute=MINUTE)
+    text = markdown(report(lite))
+    (line,) = [line for line in text.split("## Gates")[1].split("## Comparison")[0].splitlines() if "failed answers" in line]
+    assert "| guardrail |" in line
+    assert "5 points" in line
+    assert "not-worse" in line
+    (gate,) = status(lite).routes[0].rollout.gates  # type: ignore[union-attr]
+    assert (gate.gate, gate.state, gate.margin, gate.unit) == ("error_rate:guardrail:margin=0.05", "not-worse", 0.05, "points")
+    assert gate.upper is not None
+    assert gate.upper < 0.05
+    assert status(lite).routes[0].rollout.mode == "advise"  # type: ignore[union-attr]

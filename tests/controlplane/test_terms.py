@@ -12,7 +12,7 @@ from modelctl.controlplane.operations.inspecting import read_events, read_rollou
 from modelctl.controlplane.operations.routes import NewRoute, add_route
 from modelctl.controlplane.operations.starting import NewRollout, start_rollout
 from modelctl.controlplane.operations.terms import ConductChanges
-from modelctl.errors import GateNotPassed, InvalidInput
+from modelctl.errors import Ambiguous, GateNotPassed, InvalidInput
 from modelctl.gate import gate_text
 from modelctl.metric import Field, FieldType
 from tests.controlplane.scene import ANN, AT, SALT, populate, served, start, store_sums
@@ -130,8 +130,9 @@ def test_a_maximum_before_which_nothing_can_be_decided_is_refused_with_the_forec
     with pytest.raises(InvalidInput) as refused:
         start(lite, gates=(HALF_A_POINT,), conduct=conduct(max_n=2_000))
     assert str(refused.value) == (
-        f"--gate {HALF_A_POINT}: cannot decide before max_n at 5 %: about 5,071 units of the candidate are needed (101,424 "
-        "requests of the route; the baseline's error_rate is assumed: 1%), and max_n is 2,000; give --max-n 5100, or a wider margin"
+        "--gate error_rate:guardrail:margin=0.5pt: cannot decide before max_n at 5 %: about 5,071 units of the candidate are "
+        "needed (101,424 requests of the route; the baseline's error_rate is assumed: 1%), and max_n is 2,000; "
+        "give --max-n 5100, or a wider margin"
     )
     assert start(lite, gates=(HALF_A_POINT,), conduct=conduct(max_n=5_100)).subject.id
 
@@ -201,3 +202,14 @@ def test_in_a_freeze_nothing_that_answers_clients_is_started_without_a_reason(li
     silent = Author(actor="ann", at=AT)
     with pytest.raises(InvalidInput, match="say why it has to be forced"):
         start_rollout(lite, NewRollout(strategy="canary", parameters={"percent_bp": 9_000}, force=True), author=silent, salt=SALT)
+
+
+def test_a_command_that_fits_several_backends_is_repeated_with_everything_that_was_asked_for(lite: Engine) -> None:
+    populate(lite, "a", "b", "c")
+    wanted = conduct(mode=Mode.AUTO, max_n=200_000, bake_ms=600_000, max_ms=604_800_000, ceiling_bp=2_000, watch_ms=1_500)
+    with pytest.raises(Ambiguous) as refused:
+        start(lite, gates=(HALF_A_POINT,), conduct=wanted)
+    assert str(refused.value).splitlines()[1].strip() == (
+        f"modelctl canary fraud b --percent 5% --gate {HALF_A_POINT} --mode auto --max-n 200000 --bake 10m --max-time 7d "
+        "--watch 1500ms --ceiling 20%"
+    )

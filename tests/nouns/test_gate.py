@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.errors import InvalidInput
-from modelctl.gate import Gate, GateRole, Margin, MarginKind, check_gate, gate_text, parse_gate
+from modelctl.gate import Gate, GateRole, Margin, MarginKind, check_gate, gate_text, gate_words, parse_gate
 from modelctl.metric import METRICS, Design, Field, FieldType, Scale
 
 
@@ -91,3 +91,18 @@ def test_a_gate_reads_back_as_it_was_written(gate: Gate) -> None:
     assert gate_text(again) == gate_text(gate)
     if gate.margin is not None and again.margin is not None:
         assert again.margin.amount == pytest.approx(gate.margin.amount, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("error_rate:guardrail:margin=0.005", "error_rate:guardrail:margin=0.5pt"),
+        ("error_rate:guardrail:margin=10%,weight=2", "error_rate:guardrail:margin=10%,weight=2"),
+        ("slow_rate:guardrail:limit=0.01,slower=250ms", "slow_rate:guardrail:limit=1%,slower=250ms"),
+        ("accuracy:success:mde=0.01", "accuracy:success:mde=1pt"),
+        ("prediction:equivalence:margin=0.02", "prediction:equivalence:margin=0.02"),
+    ],
+)
+def test_a_gate_is_said_in_points_where_a_share_is_meant(written: str, said: str) -> None:
+    assert gate_words(parse_gate(written)) == said
+    assert parse_gate(said) == parse_gate(written)

@@ -30,6 +30,7 @@ from modelctl.store.engine import reading
 
 _SEEN = ("requests", "pair_error")
 _USUAL_SHARE = 500
+_NOBODY = "candidate"  # stands for a candidate that was not named
 
 
 class PlanBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,7 +140,7 @@ def _imagined(route: RouteEntry, wanted: PlanBody, *, terms: Terms) -> Rollout:
     parameters = wanted.parameters or ({"percent_bp": _USUAL_SHARE} if strategy == "canary" else {})
     recipe = recipe_for(strategy, parameters)
     named = tuple(name for name in recipe.named if name != route.baseline)
-    candidates = wanted.candidates or named or (f"{route.baseline}-candidate",)
+    candidates = wanted.candidates or named or (_NOBODY if route.baseline != _NOBODY else f"other-{_NOBODY}",)
     return Rollout(
         id=0,
         route=route.name,

@@ -11,6 +11,7 @@ from modelctl.controlplane.operations.outlook import settings_of
 from modelctl.controlplane.operations.raising import pass_raise
 from modelctl.controlplane.operations.routes import refuse_open_rollout
 from modelctl.controlplane.operations.terms import AskedGates, ConductChanges, Terms, check_terms, read_terms
+from modelctl.controlplane.operations.words import terms_words
 from modelctl.controlplane.reach import require_reachable
 from modelctl.controlplane.strategies import Recipe, plan, recipe_for
 from modelctl.errors import Ambiguous, InvalidInput
@@ -154,7 +155,8 @@ def _candidates(
 
 
 def _command(wanted: NewRollout, route: str, *, candidates: tuple[str, ...], recipe: Recipe) -> str:
-    return " ".join(word for word in ("modelctl", wanted.strategy, route, recipe.command(candidates)) if word)
+    terms = terms_words(wanted.gates, wanted.conduct)
+    return " ".join(word for word in ("modelctl", wanted.strategy, route, recipe.command(candidates), terms) if word)
 
 
 def _listed(commands: list[str]) -> str:

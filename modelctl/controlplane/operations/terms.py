@@ -9,7 +9,7 @@ from modelctl.controlplane.asking import merged, partial
 from modelctl.controlplane.engines import refusal
 from modelctl.controlplane.rungs import require_design, rungs_of
 from modelctl.errors import InvalidInput
-from modelctl.gate import Gate, GateRole, check_gate, gate_text, parse_gate
+from modelctl.gate import Gate, GateRole, check_gate, gate_words, parse_gate
 from modelctl.rollout import Rollout
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _refuse_twins(gates: tuple[Gate, ...]) -> None:
     for gate in gates:
         if gate.name in seen:
             raise InvalidInput(
-                f"two gates are about {gate.name}: {gate_text(seen[gate.name])} and {gate_text(gate)}; keep one, or tell them "
+                f"two gates are about {gate.name}: {gate_words(seen[gate.name])} and {gate_words(gate)}; keep one, or tell them "
                 "apart with design=paired and design=split"
             )
         seen[gate.name] = gate
