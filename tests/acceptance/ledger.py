@@ -72,5 +72,7 @@ class Ledger:
         summed = self.one("SELECT coalesce(sum(n), 0) FROM rollup WHERE metric = 'requests'")
         recorded = self.one("SELECT (SELECT count(*) FROM prediction) + (SELECT count(*) FROM pair)")
         committed = self.one("SELECT coalesce(sum(committed), 0) FROM spool")
-        broken = [f"{summed} requests are summed up, {counted} are recorded"] if summed != counted else []
+        total = self.one("SELECT coalesce(sum(n), 0) FROM rollup_total WHERE metric = 'requests'")
+        broken = [f"the totals hold {total} requests of {summed}"] if total != summed else []
+        broken += [f"{summed} requests are summed up, {counted} are recorded"] if summed != counted else []
         return broken + ([f"{committed} records are committed, {recorded} rows are there"] if committed != recorded else [])

@@ -19,10 +19,10 @@ from modelctl.kinds import Outcome
 from modelctl.recorder.readings import Judged, ServedReading
 from modelctl.recorder.rollups import Fold
 from modelctl.rollout import Rollout, Verb
+from modelctl.store import summing
 from modelctl.store.catalog import Event
 from modelctl.store.decisions import Decision
-from modelctl.store.engine import upsert_adding, writing
-from modelctl.store.tables import rollup
+from modelctl.store.engine import writing
 from modelctl.traffic import Role
 from tests.controlplane.scene import AT, SALT, populate
 
@@ -101,7 +101,7 @@ class Program:
             n, k = counted.get(backend, (0, 0))
             counted[backend] = (n + 1, k + failed)
         with writing(self.engine) as connection:
-            upsert_adding(connection, rollup, rows=fold.rows())
+            summing.add(connection, fold.rows())
         return counted
 
     async def turn(self, seconds: float = 1.0) -> None:
