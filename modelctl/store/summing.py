@@ -49,15 +49,16 @@ def _over_minutes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def sums(connection: Connection, route: str, *, rollout: int, since: int = 0, metrics: tuple[str, ...] = ()) -> tuple[Sum, ...]:
     """The route's sums under a rollout (0 for none) from the minute `since` (Unix time / 60 s) on; without names of all metrics."""
-    source = rollup if since else rollup_total
-    keys: list[Any] = [source.c[name] for name in ("stage", "arm", "metric", "key")]
-    where = [source.c.route == route, source.c.rollout == rollout]
-    where += [source.c.metric.in_(metrics)] if metrics else []
+    total = rollup_total.c
+    keys = (total.stage, total.arm, total.metric, total.key)
+    where = [total.route == route, total.rollout == rollout]
+    where += [total.metric.in_(metrics)] if metrics else []
+    query = select(rollup_total).where(*where)
     if since:
-        totals = [func.sum(source.c[name]).label(name) for name in _SUMS]
-        query = select(*keys, *totals).where(*where, rollup.c.minute >= since).group_by(*keys)
-    else:
-        query = select(*keys, *(source.c[name] for name in _SUMS)).where(*where)
+        added = [func.sum(rollup.c[name]).label(name) for name in _SUMS]
+        # By way of the totals, so that each key's minutes are one range of the index.
+        query = select(*keys, *added).join_from(rollup_total, rollup, same_key()).where(*where, rollup.c.minute >= since)
+        query = query.group_by(*keys)
     return tuple(map(_sum, connection.execute(query.order_by(*keys))))
 
 

@@ -24,6 +24,11 @@ class Ledger:
         with self._engine.connect() as connection:
             return list(connection.execute(text(query), values))
 
+    def change(self, statement: str, **values: object) -> None:
+        """What nothing but time could do."""
+        with self._engine.begin() as connection:
+            connection.execute(text(statement), values)
+
     def one(self, query: str, **values: object) -> Any:  # noqa: ANN401 whatever was asked for
         """The only value that `query` finds."""
         ((value,),) = self.rows(query, **values)
