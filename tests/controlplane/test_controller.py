@@ -142,16 +142,17 @@ def test_a_person_may_not_promote_with_what_is_enough_for_the_next_step_alone(pr
 
 
 def test_lowering_exposure_and_pausing_are_never_refused(program: Program) -> None:
-    add_freeze(program.engine, NewFreeze(), author=program.author())
     for verb in (Verb.ROLLBACK, Verb.COMPLETE):
         program.start(gates=GATES, conduct=AUTO)
+        freeze = add_freeze(program.engine, NewFreeze(), author=program.author())
         program.move(Verb.PAUSE)
         assert not program.move(verb).open
+        remove_freeze(program.engine, freeze.id, author=program.author())
 
 
 def test_a_freeze_stops_raises_and_not_rollbacks(program: Program) -> None:
-    freeze = add_freeze(program.engine, NewFreeze(), author=program.author(reason="Black Friday"))
     program.start(gates=GATES, conduct=AUTO)
+    freeze = add_freeze(program.engine, NewFreeze(), author=program.author(reason="Black Friday"))
     still = run(program, failing=SOUND, until=lambda one: one.step > 0, turns=15)
     assert still.step == 0
     opened = status(program).rollout
@@ -167,9 +168,9 @@ def test_a_freeze_stops_raises_and_not_rollbacks(program: Program) -> None:
 
 
 def test_a_freeze_that_cannot_be_told_here_bars_raises_and_not_rollbacks(program: Program) -> None:
+    program.start(gates=GATES, conduct=AUTO)
     with writing(program.engine) as connection:
         freezes.add(connection, Freeze(weekly=Weekly(days=("fri",), start="16:00", minutes=5, zone="Mars/Olympus")), at=program.now)
-    program.start(gates=GATES, conduct=AUTO)
     assert run(program, failing=SOUND, until=lambda one: one.step > 0, turns=10).step == 0
     with pytest.raises(GateNotPassed, match="no time zone 'Mars/Olympus'"):
         program.move(Verb.ADVANCE)
