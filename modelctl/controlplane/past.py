@@ -7,10 +7,11 @@ from sqlalchemy import Connection
 
 from modelctl.statistics.moments import Moments, from_shifted_sums, merge_all
 from modelctl.statistics.quantiles import Histogram, bucket_index
-from modelctl.store.past import PastSum, past_sums, requests_since
+from modelctl.store.past import PastSum, Window, past_sums, requests_since
 
 DAYS = 7
 RATE_HOURS = 24
+LATENCY_HOURS = 24
 _MINUTE = 60_000_000
 _METRICS = (
     *("requests", "error", "latency", "number", "labelled", "accuracy", "log_loss", "brier", "absolute_error", "reward"),
@@ -90,7 +91,8 @@ def recall(connection: Connection, route: str, *, baseline: str, fields: Iterabl
     """The last days of the route at Unix microsecond `at`. `fields` are the names of the route's own metrics."""
     minute = at // _MINUTE
     own = [name for field in fields for name in (f"field:{field}", f"pair_field:{field}")]
-    sums = past_sums(connection, route, since=minute - DAYS * 1440, metrics=(*_METRICS, *own))
+    window = Window(since=minute - DAYS * 1440, latencies_since=minute - LATENCY_HOURS * 60)
+    sums = past_sums(connection, route, window=window, metrics=(*_METRICS, *own))
     n, first = requests_since(connection, route, since=minute - RATE_HOURS * 60)
     seconds = 0.0 if first is None else max(at / 1_000_000 - first * 60, 1.0)
     return Past(baseline=baseline, sums=sums, rate=n / seconds if seconds else None)

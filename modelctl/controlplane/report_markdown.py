@@ -84,24 +84,6 @@ def _funnels(report: Report) -> Iterator[str]:
             yield f"- fallback: {one.fallback:,} requests of {one.candidate} answered by the baseline"
 
 
-def _gates(rows: Sequence[Row]) -> Iterator[str]:
-    """Every declared gate: the harm that is still possible against its margin."""
-    declared = [row for row in rows if row.gate]
-    if not declared:
-        return
-    yield from ("", "## Gates", "")
-    header = ("gate", "candidate", "role", "harm", "margin", "state", "n", "forecast")
-    yield from _table(header, [_gate(row) for row in declared])
-
-
-def _gate(row: Row) -> tuple[str, ...]:
-    known = row.harm_lower is not None or row.harm_upper is not None
-    harm = f"{amount(row.harm_lower, row.margin_unit)} to {amount(row.harm_upper, row.margin_unit)}" if known else row.reason or "-"
-    margin = "-" if row.margin is None else amount(row.margin, row.margin_unit)
-    counted = f"{row.n:,} {row.counts}"
-    return (row.title, row.candidate_name, row.role, harm, margin, row.finding, counted, row.forecast or "-")
-
-
 def _decisions(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         return
@@ -117,7 +99,7 @@ def _gates(rows: Sequence[Row]) -> Iterator[str]:
     if not declared:
         return
     yield from ("", "## Gates", "")
-    header = ("gate", "candidate", "harm", "margin", "interval needs", "state", "forecast")
+    header = ("gate", "metric", "candidate", "role", "harm", "margin", "state", "n", "interval needs", "forecast")
     yield from _table(header, [_gate(row) for row in declared])
 
 
@@ -127,11 +109,14 @@ def _gate(row: Row) -> tuple[str, ...]:
     known = row.finding != "no-data"
     return (
         _code(row.gate),
+        row.title,
         row.candidate_name,
+        row.role,
         harm if known else row.reason,
         margin,
-        row.needs or "-",
         row.finding,
+        f"{row.n:,} {row.counts}",
+        row.needs or "-",
         row.forecast or "-",
     )
 

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, or_, select, tuple_
 from modelctl.recorder.book import Book, families
 from modelctl.recorder.ledger import Admission, Pivot
 from modelctl.recorder.units import FirstKey, Total, UnitKey
-from modelctl.store.engine import insert_new, insert_or_ignore, upsert_adding, upsert_totals
-from modelctl.store.tables import first_event, pivot, rollup, unit_total
+from modelctl.store import summing
+from modelctl.store.engine import insert_new, insert_or_ignore, upsert_totals
+from modelctl.store.tables import first_event, pivot, rollup_total, unit_total
 
 _NAMED = ("slice:error", "slice:pair_error", "slice:agreement", "slice:accuracy", "field", "noise_field")
 
@@ -34,7 +35,7 @@ def write_sums(connection: Connection, book: Book) -> None:
         [FirstKey(*key) for key in inserted],
         totals={UnitKey(*row[:5]): Total(row[5], row[6]) for row in totals},
     )
-    upsert_adding(connection, rollup, rows=book.ledger.rows())
+    summing.add(connection, book.ledger.rows())
 
 
 def load_admission(connection: Connection, admission: Admission, *, scopes: Iterable[tuple[str, int]]) -> None:
@@ -43,9 +44,10 @@ def load_admission(connection: Connection, admission: Admission, *, scopes: Iter
     if not wanted:
         return
     found: dict[tuple[str, int], dict[str, list[list[str]]]] = {scope: {} for scope in wanted}
-    where = or_(*((rollup.c.route == route) & (rollup.c.rollout == number) for route, number in wanted))
-    columns = (rollup.c.route, rollup.c.rollout, rollup.c.metric, rollup.c.key)
-    for row in connection.execute(select(*columns).where(where, rollup.c.metric.in_(_NAMED)).distinct()):
+    table = rollup_total.c
+    where = or_(*((table.route == route) & (table.rollout == number) for route, number in wanted))
+    columns = (table.route, table.rollout, table.metric, table.key)
+    for row in connection.execute(select(*columns).where(where, table.metric.in_(_NAMED)).distinct()):
         key = msgspec.json.decode(row.key, type=list[str])
         found[row.route, row.rollout].setdefault(row.metric, []).append(key)
     for (route, number), keys in found.items():

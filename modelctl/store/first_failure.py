@@ -3,7 +3,8 @@
 from sqlalchemy import Connection, func, or_, select
 
 from modelctl.rollout import Rollout
-from modelctl.store.tables import pair, prediction, rollup
+from modelctl.store.summing import same_key
+from modelctl.store.tables import pair, prediction, rollup, rollup_total
 
 MINUTE = 60_000_000
 FAILURES = ("backend_error", "timeout")
@@ -37,8 +38,10 @@ def first_failure(connection: Connection, rollout: Rollout) -> int | None:
 
 
 def _minute(connection: Connection, rollout: Rollout) -> int | None:
-    table = rollup.c
-    failed = or_((table.metric == "error") & (table.k > 0), (table.metric == "pair_error") & (table.key == "-"))
-    mine = (table.route == rollout.route, table.rollout == rollout.id, table.arm.in_(rollout.candidates), failed)
-    found = connection.execute(select(func.min(table.minute)).where(*mine)).scalar()
+    total = rollup_total.c
+    failed = or_((total.metric == "error") & (total.k > 0), (total.metric == "pair_error") & (total.key == "-"))
+    harmed = or_(rollup.c.k > 0, rollup.c.metric == "pair_error")
+    first = select(func.min(rollup.c.minute)).where(same_key(), harmed).scalar_subquery()
+    mine = (total.route == rollout.route, total.rollout == rollout.id, total.arm.in_(rollout.candidates), failed)
+    found = connection.execute(select(func.min(first)).where(*mine)).scalar()
     return None if found is None else int(found)

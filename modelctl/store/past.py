@@ -1,12 +1,17 @@
 """What a route's traffic was like in the last days, whatever rollouts it had: what a plan assumes of the days to come."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
-from modelctl.store.tables import pivot, rollout, rollup
+from modelctl.store.summing import same_key
+from modelctl.store.tables import pivot, rollout, rollup, rollup_total
+
+_LATENCY = "latency"
+_SUMS = ("n", "k", "s1", "s2")
+_KEYS = tuple(rollup_total.c[name] for name in ("rollout", "arm", "metric", "key"))
 
 
 class PastSum(msgspec.Struct, frozen=True):
@@ -23,43 +28,52 @@ class PastSum(msgspec.Struct, frozen=True):
     pivot: float = 0.0
 
 
-def past_sums(connection: Connection, route: str, *, since: int, metrics: Sequence[str]) -> tuple[PastSum, ...]:
-    """The route's sums of these metrics from the minute `since` (Unix time / 60 s) on, added up over stages and minutes."""
-    table = rollup.c
-    recent = select(rollout.c.id).where(
-        rollout.c.route == route, (rollout.c.closed_at == 0) | (rollout.c.closed_at >= since * 60_000_000)
-    )
-    ids = [0, *connection.execute(recent).scalars()]
-    keys: list[Any] = [table.rollout, table.arm, table.metric, table.key]
-    totals = [func.sum(column).label(column.name) for column in (table.n, table.k, table.s1, table.s2)]
-    query = (
-        select(*keys, *totals)
-        .where(table.route == route, table.rollout.in_(ids), table.metric.in_(metrics), table.minute >= since)
-        .group_by(*keys)
-        .order_by(*keys)
-    )
+class Window(msgspec.Struct, frozen=True):
+    """What counts as lately, in minutes of Unix time: latencies have many rows a minute, so of them less is read."""
+
+    since: int
+    latencies_since: int
+
+
+def past_sums(connection: Connection, route: str, *, window: Window, metrics: Sequence[str]) -> tuple[PastSum, ...]:
+    """The route's sums of these metrics, added up over stages and minutes: of the window, and of every rollout that reaches into
+    it the whole."""
+    late = (rollout.c.closed_at == 0) | (rollout.c.closed_at >= window.since * 60_000_000)
+    recent = list(connection.execute(select(rollout.c.id).where(rollout.c.route == route, late)).scalars())
     pivots = {(row.rollout, row.metric): row.value for row in connection.execute(select(pivot).where(pivot.c.route == route))}
-    return tuple(
-        PastSum(
-            row.rollout,
-            row.arm,
-            row.metric,
-            row.key,
-            int(row.n),
-            int(row.k),
-            float(row.s1),
-            float(row.s2),
-            pivots.get((row.rollout, row.metric), 0.0),
-        )
-        for row in connection.execute(query)
-    )
+    rows = [
+        *_whole(connection, route, rollouts=recent, metrics=metrics),
+        *_since(connection, route, since=window.since, metrics=[name for name in metrics if name != _LATENCY]),
+        *_since(connection, route, since=window.latencies_since, metrics=[name for name in metrics if name == _LATENCY]),
+    ]
+    found = (_past(row, pivots) for row in rows)
+    return tuple(sorted(found, key=lambda one: (one.rollout, one.arm, one.metric, one.key)))
 
 
 def requests_since(connection: Connection, route: str, *, since: int) -> tuple[int, int | None]:
     """How many requests the route answered from the minute `since` on, and the first minute it did; None without any."""
-    table = rollup.c
-    query = select(func.sum(table.n), func.min(table.minute)).where(
-        table.route == route, table.metric == "requests", table.minute >= since
-    )
-    total, first = connection.execute(query).one()
-    return int(total or 0), first
+    total = rollup_total.c
+    query = select(func.sum(rollup.c.n), func.min(rollup.c.minute)).join_from(rollup_total, rollup, same_key())
+    row = connection.execute(query.where(total.route == route, total.metric == "requests", rollup.c.minute >= since)).one()
+    return int(row[0] or 0), row[1]
+
+
+def _whole(connection: Connection, route: str, *, rollouts: Sequence[int], metrics: Sequence[str]) -> Sequence[Row[Any]]:
+    total = rollup_total.c
+    added = [func.sum(total[name]).label(name) for name in _SUMS]
+    query = select(*_KEYS, *added).where(total.route == route, total.rollout.in_(rollouts), total.metric.in_(metrics))
+    return connection.execute(query.group_by(*_KEYS)).all()
+
+
+def _since(connection: Connection, route: str, *, since: int, metrics: Sequence[str]) -> Sequence[Row[Any]]:
+    """What was answered without a rollout."""
+    total = rollup_total.c
+    added = [func.sum(rollup.c[name]).label(name) for name in _SUMS]
+    query = select(*_KEYS, *added).join_from(rollup_total, rollup, same_key())
+    query = query.where(total.route == route, total.rollout == 0, total.metric.in_(metrics), rollup.c.minute >= since)
+    return connection.execute(query.group_by(*_KEYS)).all()
+
+
+def _past(row: Row[Any], pivots: Mapping[tuple[int, str], float]) -> PastSum:
+    n, k, s1, s2 = int(row.n), int(row.k), float(row.s1), float(row.s2)
+    return PastSum(row.rollout, row.arm, row.metric, row.key, n, k, s1, s2, pivots.get((row.rollout, row.metric), 0.0))

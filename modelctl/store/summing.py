@@ -1,13 +1,17 @@
-"""Rollups added up over minutes: all that a status or a report costs, however many rows there are."""
+"""Rollups added up over minutes: all that a status or a report costs, however many rows and minutes there are."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
-from modelctl.store.tables import pivot, rollup
+from modelctl.store.engine import upsert_adding
+from modelctl.store.tables import pivot, rollup, rollup_total
 
-_LATENCY = "latency"
+_SUMS = ("n", "k", "s1", "s2", "sp")
+_TOUCHED = ("requests", "units", "funnel")
+"""Every record is counted in one of these metrics."""
 
 
 class Sum(msgspec.Struct, frozen=True):
@@ -24,17 +28,38 @@ class Sum(msgspec.Struct, frozen=True):
     sp: float = 0.0
 
 
+def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Adds rows of `rollup` to what is there, and to its totals."""
+    upsert_adding(connection, rollup, rows=rows)
+    upsert_adding(connection, rollup_total, rows=_over_minutes(rows))
+
+
+def _over_minutes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    totals: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = tuple([row[column.name] for column in rollup_total.primary_key])
+        total = totals.get(key)
+        if total is None:
+            totals[key] = {name: value for name, value in row.items() if name != "minute"}
+        else:
+            for name in _SUMS:
+                total[name] += row[name]
+    return list(totals.values())
+
+
 def sums(connection: Connection, route: str, *, rollout: int, since: int = 0, metrics: tuple[str, ...] = ()) -> tuple[Sum, ...]:
     """The route's sums under a rollout (0 for none) from the minute `since` (Unix time / 60 s) on; without names of all metrics."""
-    table = rollup.c
-    keys: list[Any] = [table.stage, table.arm, table.metric, table.key]
-    totals = [func.sum(column).label(column.name) for column in (table.n, table.k, table.s1, table.s2, table.sp)]
-    query = select(*keys, *totals).where(table.route == route, table.rollout == rollout)
+    total = rollup_total.c
+    keys = (total.stage, total.arm, total.metric, total.key)
+    where = [total.route == route, total.rollout == rollout]
+    where += [total.metric.in_(metrics)] if metrics else []
+    query = select(rollup_total).where(*where)
     if since:
-        query = query.where(table.minute >= since)
-    if metrics:
-        query = query.where(table.metric.in_(metrics))
-    return tuple(map(_sum, connection.execute(query.group_by(*keys).order_by(*keys))))
+        added = [func.sum(rollup.c[name]).label(name) for name in _SUMS]
+        # By way of the totals, so that each key's minutes are one range of the index.
+        query = select(*keys, *added).join_from(rollup_total, rollup, same_key()).where(*where, rollup.c.minute >= since)
+        query = query.group_by(*keys)
+    return tuple(map(_sum, connection.execute(query.order_by(*keys))))
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,38 +73,24 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sums_of(connection: Connection, part: Part) -> tuple[tuple[Sum, ...], int | None]:
-    """The sums of one part in the order of their keys, and the last minute (Unix time / 60 s) in it.
+    """The sums of one part in the order of their keys, and the last minute (Unix time / 60 s) with evidence in it.
 
-    Each stage, arm and metric is one range of the primary key, so what else was recorded costs nothing. Of latencies only the
-    counts are added up: they are most of the rows.
+    Each stage, arm and metric is one range of the primary key, so what else was recorded costs nothing.
     """
-    table = rollup.c
-    rest = tuple(metric for metric in part.metrics if metric != _LATENCY)
-    found = list(_grouped(connection, part, metrics=rest, columns=(table.n, table.k, table.s1, table.s2, table.sp)))
-    if _LATENCY in part.metrics:
-        found += _grouped(connection, part, metrics=(_LATENCY,), columns=(table.n,))
-    found.sort(key=lambda row: (row.stage, row.arm, row.metric, row.key))
-    return tuple(map(_sum, found)), max((int(row.minute) for row in found), default=None)
-
-
-def _grouped(connection: Connection, part: Part, *, metrics: tuple[str, ...], columns: tuple[Any, ...]) -> list[Row[Any]]:
-    table = rollup.c
-    keys: list[Any] = [table.stage, table.arm, table.metric, table.key]
-    totals = [func.sum(column).label(column.name) for column in columns]
-    query = select(*keys, func.max(table.minute).label("minute"), *totals).where(
-        table.route == part.route,
-        table.rollout == part.rollout,
-        table.stage.in_(part.stages),
-        table.arm.in_(part.arms),
-        table.metric.in_(metrics),
+    total = rollup_total.c
+    mine = (
+        total.route == part.route,
+        total.rollout == part.rollout,
+        total.stage.in_(part.stages),
+        total.arm.in_(part.arms),
     )
-    return list(connection.execute(query.group_by(*keys)))
+    query = select(rollup_total).where(*mine, total.metric.in_(part.metrics))
+    rows = connection.execute(query.order_by(total.stage, total.arm, total.metric, total.key))
+    return tuple(map(_sum, rows)), _newest(connection, *mine)
 
 
 def _sum(row: Row[Any]) -> Sum:
-    found = row._mapping
-    n, k, *sums = (found.get(name, 0) for name in ("n", "k", "s1", "s2", "sp"))
-    return Sum(row.stage, row.arm, row.metric, row.key, int(n), int(k), *map(float, sums))
+    return Sum(row.stage, row.arm, row.metric, row.key, int(row.n), int(row.k), float(row.s1), float(row.s2), float(row.sp))
 
 
 def pivots(connection: Connection, route: str, *, rollout: int) -> dict[str, float]:
@@ -90,6 +101,15 @@ def pivots(connection: Connection, route: str, *, rollout: int) -> dict[str, flo
 
 def newest_minute(connection: Connection, route: str, *, rollout: int) -> int | None:
     """The last minute (Unix time / 60 s) there is evidence of; None when there is none."""
-    query = select(func.max(rollup.c.minute)).where(rollup.c.route == route, rollup.c.rollout == rollout)
-    found: int | None = connection.execute(query).scalar()
+    return _newest(connection, rollup_total.c.route == route, rollup_total.c.rollout == rollout)
+
+
+def _newest(connection: Connection, *mine: ColumnElement[bool]) -> int | None:
+    newest = select(func.max(rollup.c.minute)).where(same_key()).scalar_subquery()
+    found: int | None = connection.execute(select(func.max(newest)).where(*mine, rollup_total.c.metric.in_(_TOUCHED))).scalar()
     return found
+
+
+def same_key() -> ColumnElement[bool]:
+    """A row of `rollup` belongs to a row of its totals: the start of the key, so that one of its minutes is found by the index."""
+    return and_(*(rollup.c[column.name] == column for column in rollup_total.primary_key))

@@ -370,6 +370,24 @@ rollup = Table(
 """Mergeable sums over the rows of one minute (Unix time / 60 s): adding rows of this table gives the sums of the longer period.
 recorder.rollups says what each metric's key and sums are. A request is in it exactly once."""
 
+rollup_total = Table(
+    "rollup_total",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("rollout", BigInteger, primary_key=True, autoincrement=False),
+    Column("stage", BigInteger, primary_key=True, autoincrement=False),
+    Column("arm", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    _count("n"),
+    _count("k"),
+    _sum("s1"),
+    _sum("s2"),
+    _sum("sp"),
+    sqlite_with_rowid=False,
+)
+"""`rollup` added up over all minutes, kept up in the transactions that write it: what a verdict costs does not grow with time."""
+
 pivot = Table(
     "pivot",
     metadata,

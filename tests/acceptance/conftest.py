@@ -21,6 +21,13 @@ def models() -> Iterator[Mapping[str, str]]:
 
 
 @pytest.fixture(scope="session")
+def twin() -> Iterator[str]:
+    """The URL of a model server that answers exactly what `old` does, while its mood is well."""
+    with ExitStack() as stack:
+        yield _started(stack, "old")
+
+
+@pytest.fixture(scope="session")
 def slow_model() -> Iterator[str]:
     """The URL of a model server that takes half a second for each answer."""
     with ExitStack() as stack:

@@ -24,6 +24,11 @@ class Ledger:
         with self._engine.connect() as connection:
             return list(connection.execute(text(query), values))
 
+    def change(self, statement: str, **values: object) -> None:
+        """What nothing but time could do."""
+        with self._engine.begin() as connection:
+            connection.execute(text(statement), values)
+
     def one(self, query: str, **values: object) -> Any:  # noqa: ANN401 whatever was asked for
         """The only value that `query` finds."""
         ((value,),) = self.rows(query, **values)
@@ -72,5 +77,7 @@ class Ledger:
         summed = self.one("SELECT coalesce(sum(n), 0) FROM rollup WHERE metric = 'requests'")
         recorded = self.one("SELECT (SELECT count(*) FROM prediction) + (SELECT count(*) FROM pair)")
         committed = self.one("SELECT coalesce(sum(committed), 0) FROM spool")
-        broken = [f"{summed} requests are summed up, {counted} are recorded"] if summed != counted else []
+        total = self.one("SELECT coalesce(sum(n), 0) FROM rollup_total WHERE metric = 'requests'")
+        broken = [f"the totals hold {total} requests of {summed}"] if total != summed else []
+        broken += [f"{summed} requests are summed up, {counted} are recorded"] if summed != counted else []
         return broken + ([f"{committed} records are committed, {recorded} rows are there"] if committed != recorded else [])

@@ -3,19 +3,16 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic, time
-from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
+from tests.acceptance.automation import AUTO, RATE, ended, from_arm, load, put_mood
 from tests.acceptance.ledger import Ledger
-from tests.acceptance.load import Load, Reply, bodies, flowing
-from tests.acceptance.program import Program, running, until
+from tests.acceptance.load import flowing
+from tests.acceptance.program import Program, running
 from tests.acceptance.scene import add_backends, add_route
 
-RATE = 200.0
-AUTO = ("--mode", "auto", "--max-time", "1h")
 GATE = ("--gate", "error_rate:guardrail:margin=1pt", *AUTO)
 
 
@@ -37,39 +34,6 @@ def moods(models: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
     yield models
     for url in models.values():
         put_mood(url, "well")
-
-
-def put_mood(url: str, mood: str) -> None:
-    httpx.put(f"{url}/mood", content=mood, trust_env=False).raise_for_status()
-
-
-def rollout_of(program: Program, route: str) -> dict[str, Any]:
-    """The newest rollout of a route."""
-    answer = httpx.get(f"{program.url}/v1/rollouts", params={"route": route, "limit": 1}, timeout=10, trust_env=False)
-    found: dict[str, Any] = answer.raise_for_status().json()["items"][0]
-    return found
-
-
-def ended(program: Program, route: str, *, within: float) -> dict[str, Any]:
-    """The rollout, once it is over. A control plane that is not there yet is waited for."""
-    return until(lambda: over(program, route), what=f"the end of {route}", within=within)
-
-
-def over(program: Program, route: str) -> dict[str, Any]:
-    """The rollout when it has ended, else nothing."""
-    try:
-        found = rollout_of(program, route)
-    except httpx.HTTPError:
-        return {}
-    return found if found["closed_at"] else {}
-
-
-def from_arm(replies: list[Reply], arm: str) -> list[Reply]:
-    return [reply for reply in replies if reply.arm == arm]
-
-
-def load(program: Program, route: str, path: str) -> Load:
-    return Load(program.port, bodies(route, path), connections=16, rate=RATE)
 
 
 def test_a_candidate_that_starts_to_fail_gets_nothing_more_within_five_seconds(

@@ -19,10 +19,10 @@ from modelctl.kinds import Outcome
 from modelctl.recorder.readings import Judged, ServedReading
 from modelctl.recorder.rollups import Fold
 from modelctl.rollout import Rollout, Verb
+from modelctl.store import summing
 from modelctl.store.catalog import Event
 from modelctl.store.decisions import Decision
-from modelctl.store.engine import upsert_adding, writing
-from modelctl.store.tables import rollup
+from modelctl.store.engine import writing
 from modelctl.traffic import Role
 from tests.controlplane.scene import AT, SALT, populate
 
@@ -97,7 +97,7 @@ class Program:
         with writing(self.engine) as connection:
             for arm, (n, k) in counted.items():
                 for failed, times in ((True, k), (False, n - k)):
-                    upsert_adding(connection, rollup, rows=_folded(_reading(stage, arm, failed=failed, at=self.now), times))
+                    summing.add(connection, _folded(_reading(stage, arm, failed=failed, at=self.now), times))
         return counted
 
     async def turn(self, seconds: float = 1.0) -> None:

@@ -13,9 +13,10 @@ from modelctl.controlplane.strategies import plan, recipe_for
 from modelctl.recorder.labels import Joiner
 from modelctl.recorder.ledger import Admission
 from modelctl.rollout import Rollout, Stage
-from modelctl.store.engine import upsert_adding, writing
+from modelctl.store import summing
+from modelctl.store.engine import writing
 from modelctl.store.summing import Sum
-from modelctl.store.tables import pair, prediction, rollup
+from modelctl.store.tables import pair, prediction
 from modelctl.traffic import Backend
 
 AT = 1_700_000_000_000_000
@@ -104,7 +105,7 @@ def store_sums(engine: Engine, sums: list[Sum], *, rollout: int, minute: int = A
         for one in sums
     ]
     with writing(engine) as connection:
-        upsert_adding(connection, rollup, rows=rows)
+        summing.add(connection, rows)
 
 
 def store_prediction(engine: Engine, id_: str, **columns: object) -> None:

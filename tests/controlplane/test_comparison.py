@@ -277,7 +277,15 @@ def test_requests_that_the_baseline_answered_for_a_candidate_are_neither_arms_an
 
 
 def test_the_funnel_names_a_reason_for_each_loss() -> None:
-    keys = {"eligible": 1000, "sampled": 500, "sent": 480, "skipped:inflight": 14, "skipped:too-large": 5, "skipped:shed": 1, "duplicate": 7}
+    keys = {
+        "eligible": 1000,
+        "sampled": 500,
+        "sent": 480,
+        "skipped:inflight": 14,
+        "skipped:too-large": 5,
+        "skipped:shed": 1,
+        "duplicate": 7,
+    }
     found = funnel(Sums(counts("b", "funnel", {**keys, "answered": 470, "parsed": 460, "paired": 480})), "b")
     assert (found.eligible, found.sampled, found.sent, found.answered, found.parsed, found.paired) == (
         1000,

@@ -11,8 +11,8 @@ from modelctl.controlplane.judging import Judgement
 from modelctl.controlplane.operations.inspecting import read_bundle
 from modelctl.controlplane.standing import look_at
 from modelctl.rollout import Verb
-from modelctl.store.engine import reading, upsert_adding, writing
-from modelctl.store.tables import rollup
+from modelctl.store import summing
+from modelctl.store.engine import reading, writing
 from tests.controlplane.program import MINUTE, Program
 
 GATES = ("error_rate:guardrail:margin=2pt",)
@@ -44,7 +44,7 @@ def record(program: Program, counted: Minute) -> None:
             metric, _, key = name.partition(":")
             rows.append({**place, "metric": metric, "key": key, "n": total, "k": failed, "s1": 0.0, "s2": 0.0})
     with writing(program.engine) as connection:
-        upsert_adding(connection, rollup, rows=rows)
+        summing.add(connection, rows)
 
 
 def judged(program: Program) -> Judgement:

@@ -10,8 +10,8 @@ from modelctl.controlplane.operations.backends import remove_backend
 from modelctl.controlplane.operations.changing import change_backend
 from modelctl.controlplane.status import RouteStatus, read_status
 from modelctl.rollout import Phase, Verb
-from modelctl.store.engine import upsert_adding, writing
-from modelctl.store.tables import rollup
+from modelctl.store import summing
+from modelctl.store.engine import writing
 from modelctl.traffic import Backend
 from tests.controlplane.program import MINUTE, Program
 
@@ -39,7 +39,7 @@ def label(program: Program, right: dict[str, tuple[int, int]]) -> None:
     ]
     rows += [{**row, "metric": "labelled", "k": 0} for row in rows]
     with writing(program.engine) as connection:
-        upsert_adding(connection, rollup, rows=rows)
+        summing.add(connection, rows)
 
 
 def promote(program: Program, *gates: str, **conduct: object) -> None:
