@@ -1,6 +1,7 @@
 """What a rollout may declare: gates its ladder can be judged by, and an end that can be reached."""
 
 import re
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -12,7 +13,7 @@ from modelctl.controlplane.operations.inspecting import read_events, read_rollou
 from modelctl.controlplane.operations.routes import NewRoute, add_route
 from modelctl.controlplane.operations.starting import NewRollout, start_rollout
 from modelctl.controlplane.operations.terms import ConductChanges
-from modelctl.errors import Ambiguous, GateNotPassed, InvalidInput
+from modelctl.errors import Ambiguous, Conflict, GateNotPassed, InvalidInput
 from modelctl.gate import gate_text
 from modelctl.metric import Field, FieldType
 from tests.controlplane.scene import ANN, AT, SALT, populate, served, start, store_sums
@@ -48,12 +49,36 @@ def test_other_shares_keep_the_gates_and_the_conduct(lite: Engine) -> None:
     assert (changed.conduct.mode, changed.conduct.max_n) == ("auto", 10_000)
 
 
-def test_what_is_given_anew_replaces_gates_and_is_merged_into_the_conduct(lite: Engine) -> None:
+def test_what_is_given_anew_is_merged_into_the_conduct(lite: Engine) -> None:
     populate(lite, "a", "b")
     start(lite, gates=(HALF_A_POINT,), conduct=conduct(mode=Mode.AUTO, max_n=10_000))
-    changed = start(lite, gates=("error_rate:guardrail:margin=2pt",), conduct=conduct(bake_ms=5_000)).subject
-    assert [gate_text(gate) for gate in changed.gates] == ["error_rate:guardrail:margin=0.02"]
+    changed = start(lite, gates=(HALF_A_POINT,), conduct=conduct(bake_ms=5_000)).subject
     assert (changed.conduct.mode, changed.conduct.max_n, changed.conduct.bake_ms) == ("auto", 10_000, 5_000)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"gates": ("error_rate:guardrail:margin=2pt",)},
+        {"gates": ()},
+        {"conduct": conduct(alpha_rollback=0.2)},
+        {"conduct": conduct(deduplicate=False)},
+    ],
+)
+def test_what_was_declared_before_the_first_request_stays_while_clients_are_answered(lite: Engine, terms: dict[str, Any]) -> None:
+    populate(lite, "a", "b")
+    begun = start(lite, gates=(HALF_A_POINT,)).subject
+    with pytest.raises(Conflict, match="declared before its first request"):
+        start(lite, **terms)
+    assert read_rollout(lite, begun.id) == begun
+
+
+def test_a_shadow_with_other_gates_begins_without_the_evidence_of_the_one_before(lite: Engine) -> None:
+    populate(lite, "a", "b")
+    first = start(lite, "shadow").subject
+    second = start(lite, "shadow", gates=("agreement:guardrail:limit=95%",)).subject
+    assert first.id != second.id
+    assert not read_rollout(lite, first.id).open
 
 
 @pytest.mark.parametrize(

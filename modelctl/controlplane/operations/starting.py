@@ -10,11 +10,11 @@ from modelctl.controlplane.operations.change import Author, Change, publish, sto
 from modelctl.controlplane.operations.outlook import settings_of
 from modelctl.controlplane.operations.raising import pass_raise
 from modelctl.controlplane.operations.routes import refuse_open_rollout
-from modelctl.controlplane.operations.terms import AskedGates, ConductChanges, Terms, check_terms, read_terms
+from modelctl.controlplane.operations.terms import AskedGates, ConductChanges, Terms, check_terms, read_terms, same_promise
 from modelctl.controlplane.operations.words import terms_words
 from modelctl.controlplane.reach import require_reachable
 from modelctl.controlplane.strategies import Recipe, plan, recipe_for
-from modelctl.errors import Ambiguous, InvalidInput
+from modelctl.errors import Ambiguous, Conflict, InvalidInput
 from modelctl.gate import gate_text
 from modelctl.rollout import Rollout, Step, Verb, apply, exposes, replan
 from modelctl.store import catalog as store
@@ -94,7 +94,7 @@ def decide_start(catalog: Catalog, wanted: NewRollout, *, recipe: Recipe) -> Dec
     steps = plan(recipe, route.baseline, candidates=candidates)
     changes = ends = None
     words: tuple[str, ...] = ()
-    if standing is not None and standing.strategy == wanted.strategy and set(standing.candidates) == set(candidates):
+    if standing is not None and _continues(standing, wanted, candidates=candidates):
         changes = standing
         words = (f"rollout {standing.id} is open with the same candidate, so its shares change and every unit keeps its place",)
     elif standing is not None and not exposes(standing):
@@ -105,6 +105,19 @@ def decide_start(catalog: Catalog, wanted: NewRollout, *, recipe: Recipe) -> Dec
     inferred = (*route_words, *candidate_words, *words)
     terms = read_terms(wanted.gates, wanted.conduct, standing=changes)
     return Decided(route=route, candidates=candidates, steps=steps, terms=terms, changes=changes, ends=ends, inferred=inferred)
+
+
+def _continues(standing: Rollout, wanted: NewRollout, *, candidates: tuple[str, ...]) -> bool:
+    """Whether the open rollout goes on with another ladder. Raises Conflict when it would have to prove something else meanwhile."""
+    if standing.strategy != wanted.strategy or set(standing.candidates) != set(candidates):
+        return False
+    same = same_promise(read_terms(wanted.gates, wanted.conduct, standing=standing), standing)
+    if not same and exposes(standing):
+        raise Conflict(
+            f"rollout {standing.id} of route {standing.route!r} is open, and what it has to prove was declared before its first "
+            f"request: gates and error levels stay. For others end it and start anew:\n  modelctl rollback {standing.route}"
+        )
+    return same
 
 
 def _make_way(connection: Connection, standing: Rollout, *, wanted: NewRollout, author: Author) -> None:

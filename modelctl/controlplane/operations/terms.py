@@ -38,6 +38,19 @@ def read_terms(gates: AskedGates | None, conduct: ConductChanges | None, *, stan
     )
 
 
+_DECLARED = ("engine", "looks", "alpha_promote", "alpha_rollback", "deduplicate")
+"""What of a conduct belongs to the error promise: fixed before the first look."""
+
+
+def same_promise(terms: Terms, standing: Rollout) -> bool:
+    """Whether the terms prove the same things at the same error levels as those of the open rollout.
+
+    A margin that is chosen with the data in sight, or a second set of gates on the same evidence, promises nothing.
+    """
+    levels = (getattr(terms.conduct, field) == getattr(standing.conduct, field) for field in _DECLARED)
+    return terms.gates == standing.gates and all(levels)
+
+
 def check_terms(rollout: Rollout) -> None:
     """Raises InvalidInput with the reason and what to type when the rollout's ladder or mode cannot keep these terms."""
     check_gates(rollout)
