@@ -10,7 +10,7 @@ from modelctl.controlplane.endings import Ending, ending_of
 from modelctl.controlplane.fleet import WorkerStatus
 from modelctl.controlplane.funnel import Funnel
 from modelctl.controlplane.gate_lines import GateLine, gate_lines
-from modelctl.controlplane.inquiry import evidence_of
+from modelctl.controlplane.inquiry import judged_evidence
 from modelctl.controlplane.next_moves import NextMove, WatchStatus, last_zero, next_of, watch_of
 from modelctl.controlplane.report import summarise
 from modelctl.controlplane.standing import look_from
@@ -143,8 +143,8 @@ def _route(connection: Connection, catalog: Catalog, *, route: RouteEntry, at: i
         lines = _lines(route, None, arms=tuple(_arm(arm, arms, recent=recent, stage=recent) for arm in arms))
         watch, zero = watch_of(connection, route.name, at=at), last_zero(connection, route.name)
         return msgspec.structs.replace(lines, watch=watch, last_rollback=zero, last=ending_of(connection, route.name))
-    evidence, rows = evidence_of(connection, rollout)
-    staged = Sums(row for row in rows if row.stage == rollout.stage)
+    evidence = judged_evidence(connection, rollout)
+    staged = Sums(row for row in evidence.sums.rows if row.stage == rollout.stage)
     arms = rollout.current.arms
     short = summarise(evidence, at=at // 1000)
     lines = _lines(route, rollout, arms=tuple(_arm(arm, arms, recent=recent, stage=staged) for arm in arms))
