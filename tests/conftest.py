@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from modelctl.store import schema
-from modelctl.store.tables import metadata
+from modelctl.store.tables import rollup
 from tests.clients.programs import missing
 
 with warnings.catch_warnings():
@@ -101,7 +101,7 @@ def migrated_postgres_url(postgres_server: str) -> str:
 def postgres_url(migrated_postgres_url: str) -> str:
     """The URL of a PostgreSQL database with this program's schema and no rows."""
     version = f"UPDATE alembic_version SET version_num = '{schema.head()}'"  # noqa: S608  (the program's own word)
-    _run(migrated_postgres_url, _ALONE, f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY", version)
+    _run(migrated_postgres_url, _ALONE, f"TRUNCATE {', '.join(rollup.metadata.tables)} RESTART IDENTITY", version)
     return migrated_postgres_url
 
 

@@ -13,7 +13,6 @@ from types import MappingProxyType
 
 from modelctl.conduct import Engine
 from modelctl.controlplane.comparison import Evidence, seen_by
-from modelctl.gate import GateRole, gate_text
 from modelctl.rollout import Rollout
 from modelctl.statistics.comparison import Comparison, State
 from modelctl.statistics.estimate import Estimate, anytime, at_z, single_look
@@ -50,17 +49,11 @@ def next_look(evidence: Evidence) -> float:
 def refusal(rollout: Rollout) -> str:
     """Why the rollout cannot be judged as it is declared; empty when it can.
 
-    Planned looks count information, and under a ramp requests are no measure of it. Slow answers are not kept by unit.
+    Planned looks count information, and under a ramp requests are no measure of it.
     """
     shares = {sum(arm.answers for arm in step.arms if arm.role is Role.CANDIDATE) for step in rollout.steps}
     if rollout.conduct.engine is Engine.GROUP_SEQUENTIAL and len(shares) > 1:
         return "the engine gst plans its looks for one constant share; leave --engine gst out, or the steps"
-    slow = [gate for gate in rollout.gates if gate.metric == "slow_rate" and gate.role is not GateRole.INFO]
-    if slow and rollout.unit != "request":
-        return (
-            f"slow answers are not kept by unit, and the units of this route are sticky ({rollout.unit}), so "
-            f"{gate_text(slow[0])} could never be proven: leave it out, or make it info"
-        )
     return ""
 
 

@@ -13,9 +13,6 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
-    Integer,
-    LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -23,40 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# SQLite numbers rows by itself only when the key's type is called INTEGER; there it holds 64 bits all the same.
-Id = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default=text("''"))
-
-
-def _count(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0")
-
-
-def _sum(name: str) -> Column[float]:
-    return Column(name, Double, nullable=False, server_default="0")
-
-
-def _body(prefix: str) -> list[Column[str] | Column[bytes] | Column[int]]:
-    """A captured body: a prefix of `size` bytes, as it was on the wire, with its content type and encoding."""
-    return [
-        _text(f"{prefix}_type"),
-        _text(f"{prefix}_encoding"),
-        Column(f"{prefix}_body", LargeBinary, nullable=False),
-        _count(f"{prefix}_size"),
-    ]
-
+from modelctl.store.columns import Id, body_columns, count_column, metadata, sum_column, text_column
 
 backend = Table(
     "backend",
@@ -75,7 +39,7 @@ route = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("path", Text, nullable=False),
-    _text("host"),
+    text_column("host"),
     Column("unit", Text, nullable=False),
     Column("capture", Text, nullable=False),
     Column("admission", Text, nullable=False, server_default="{}"),
@@ -110,7 +74,7 @@ rollout = Table(
     Column("spec", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("opened_at", BigInteger, nullable=False),
-    _count("closed_at"),
+    count_column("closed_at"),
     sqlite_autoincrement=True,
 )
 """A rollout, open or ended; `spec` is a rollout.Rollout, the columns beside it repeat what queries ask for. `closed_at` is 0 while
@@ -125,7 +89,7 @@ stage = Table(
     Column("route", Text, ForeignKey("route.name"), nullable=False),
     Column("arms", Text, nullable=False),
     Column("opened_at", BigInteger, nullable=False),
-    _count("closed_at"),
+    count_column("closed_at"),
     sqlite_autoincrement=True,
 )
 """A period of a rollout with constant shares; `arms` is a list of traffic.Arm and never changes. `closed_at` is 0 until it ends."""
@@ -140,7 +104,7 @@ event = Table(
     Column("route", Text, index=True),
     Column("rollout", BigInteger),
     Column("backend", Text),
-    _text("reason"),
+    text_column("reason"),
     Column("detail", Text, nullable=False, server_default="{}"),
     sqlite_autoincrement=True,
 )
@@ -154,7 +118,7 @@ routing_table = Table(
     Column("body", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("author", Text, nullable=False),
-    _text("reason"),
+    text_column("reason"),
     Column("created_at", BigInteger, nullable=False),
 )
 """Every table that was published; `body` is what traffic.encode_table wrote, `sha256` its digest in hex. A version is the highest
@@ -174,25 +138,25 @@ prediction = Table(
     Column("role", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("probability", BigInteger, nullable=False),
-    _text("unit"),
+    text_column("unit"),
     Column("method", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("status", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
-    _text("failure"),
+    text_column("failure"),
     Column("latency_us", BigInteger, nullable=False),
     Column("first_byte_us", BigInteger, nullable=False),
-    _count("first_event_us"),
+    count_column("first_event_us"),
     Column("attempts", BigInteger, nullable=False, server_default="1"),
     Column("label", Text),
     Column("number", Double),
     Column("text", Text),
     Column("probability_of_label", Double),
     Column("values_json", Text),
-    _text("problem"),
+    text_column("problem"),
     Column("headers", Text, nullable=False, server_default="{}"),
-    *_body("request"),
-    *_body("answer"),
+    *body_columns("request"),
+    *body_columns("answer"),
     Index("ix_prediction_route_at", "route", "at"),
     Index("ix_prediction_rollout_at", "rollout", "at"),
 )
@@ -209,14 +173,14 @@ def _side(side: str) -> list[Column[str] | Column[int] | Column[float] | Column[
         Column(f"{side}_outcome", Text, nullable=False),
         Column(f"{side}_status", BigInteger, nullable=False),
         Column(f"{side}_latency_us", BigInteger, nullable=False),
-        _count(f"{side}_first_event_us"),
+        count_column(f"{side}_first_event_us"),
         Column(f"{side}_ended", Text, nullable=False, server_default="clean"),
         Column(f"{side}_label", Text),
         Column(f"{side}_number", Double),
         Column(f"{side}_text", Text),
         Column(f"{side}_values_json", Text),
-        _text(f"{side}_problem"),
-        *_body(side),
+        text_column(f"{side}_problem"),
+        *body_columns(side),
     ]
 
 
@@ -231,17 +195,17 @@ pair = Table(
     Column("rollout", BigInteger, nullable=False),
     Column("stage", BigInteger, nullable=False),
     Column("baseline", Text, nullable=False),
-    _text("candidate_failure"),
+    text_column("candidate_failure"),
     Column("agree", SmallInteger),
     Column("difference", Double),
-    _count("instances"),
-    _count("instances_agreeing"),
+    count_column("instances"),
+    count_column("instances_agreeing"),
     Column("baseline_probability", Double),
     Column("candidate_probability", Double),
     Column("duplicate", SmallInteger, nullable=False, server_default="0"),
     *_side("baseline"),
     *_side("candidate"),
-    *_body("request"),
+    *body_columns("request"),
     Index("ix_pair_request_id", "request_id"),
     Index("ix_pair_rollout_agree", "rollout", "agree"),
     Index("ix_pair_rollout_difference", "rollout", "difference"),
@@ -258,14 +222,14 @@ feedback = Table(
     Column("kind", Text, nullable=False, server_default="truth"),
     Column("value_label", Text),
     Column("value_number", Double),
-    _text("source"),
+    text_column("source"),
     Column("at", BigInteger, nullable=False),
     Column("prediction_id", Text, index=True),
     Column("joined", SmallInteger, nullable=False, server_default="0"),
     Column("joined_label", Text),
     Column("joined_number", Double),
-    _count("tries"),
-    _count("join_at"),
+    count_column("tries"),
+    count_column("join_at"),
     UniqueConstraint("request_id", "kind"),
     Index("ix_feedback_joined", "joined", "join_at"),
     sqlite_autoincrement=True,
@@ -293,8 +257,8 @@ unit_total = Table(
     Column("arm", Text, primary_key=True),
     Column("metric", Text, primary_key=True),
     Column("unit", Text, primary_key=True),
-    _count("n"),
-    _sum("s"),
+    count_column("n"),
+    sum_column("s"),
     sqlite_with_rowid=False,
 )
 """A sticky unit's requests in a stage and the sum of a metric over them: what the sums over units in `rollup` are kept up from."""
@@ -319,7 +283,7 @@ decision = Table(
     Column("at", BigInteger, nullable=False),
     Column("sentence", Text, nullable=False),
     Column("bundle", Text, nullable=False),
-    _text("acted"),
+    text_column("acted"),
     sqlite_autoincrement=True,
 )
 """The first time a rollout's evidence said something, with all it was said from; written once, never changed but for `acted`, the
@@ -343,7 +307,7 @@ freeze_window = Table(
     Column("route", Text, ForeignKey("route.name")),
     Column("spec", Text, nullable=False),
     Column("actor", Text, nullable=False),
-    _text("reason"),
+    text_column("reason"),
     Column("created_at", BigInteger, nullable=False),
     Column("removed_at", BigInteger),
     sqlite_autoincrement=True,
@@ -360,11 +324,11 @@ rollup = Table(
     Column("metric", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("minute", BigInteger, primary_key=True, autoincrement=False),
-    _count("n"),
-    _count("k"),
-    _sum("s1"),
-    _sum("s2"),
-    _sum("sp"),
+    count_column("n"),
+    count_column("k"),
+    sum_column("s1"),
+    sum_column("s2"),
+    sum_column("sp"),
     sqlite_with_rowid=False,
 )
 """Mergeable sums over the rows of one minute (Unix time / 60 s): adding rows of this table gives the sums of the longer period.
@@ -379,11 +343,11 @@ rollup_total = Table(
     Column("arm", Text, primary_key=True),
     Column("metric", Text, primary_key=True),
     Column("key", Text, primary_key=True),
-    _count("n"),
-    _count("k"),
-    _sum("s1"),
-    _sum("s2"),
-    _sum("sp"),
+    count_column("n"),
+    count_column("k"),
+    sum_column("s1"),
+    sum_column("s2"),
+    sum_column("sp"),
     sqlite_with_rowid=False,
 )
 """`rollup` added up over all minutes, kept up in the transactions that write it: what a verdict costs does not grow with time."""
@@ -404,13 +368,13 @@ spool = Table(
     Column("name", Text, primary_key=True),
     Column("segment", BigInteger, nullable=False),
     Column("offset", BigInteger, nullable=False),
-    _count("offered"),
-    _count("accepted"),
+    count_column("offered"),
+    count_column("accepted"),
     Column("dropped", Text, nullable=False, server_default="{}"),
-    _count("committed"),
-    _count("quarantined"),
-    _count("duplicate"),
-    _count("corrupt_bytes"),
+    count_column("committed"),
+    count_column("quarantined"),
+    count_column("duplicate"),
+    count_column("corrupt_bytes"),
     Column("updated_at", BigInteger, nullable=False),
 )
 """How far a recorder has read one spool, changed in the transaction that wrote what it read. The first three counts are the

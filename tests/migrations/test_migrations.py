@@ -17,14 +17,14 @@ from modelctl.policy import Admission
 from modelctl.store import catalog, schema
 from modelctl.store import reading as evidence
 from modelctl.store.engine import connect, reading, writing
-from modelctl.store.tables import metadata
+from modelctl.store.tables import rollup
 
 
 def _differences(url: str) -> list[object]:
     engine = connect(url)
     with reading(engine) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        found = compare_metadata(context, metadata)
+        found = compare_metadata(context, rollup.metadata)
     engine.dispose()
     return list(found)
 
@@ -45,7 +45,7 @@ def test_the_comparison_sees_a_column_that_the_history_lacks(sqlite_url: str) ->
 def test_primary_keys_and_foreign_keys_are_those_of_the_program(database_url: str) -> None:
     engine = connect(database_url)
     found = inspect(engine)
-    for table in metadata.tables.values():
+    for table in rollup.metadata.tables.values():
         assert found.get_pk_constraint(table.name)["constrained_columns"] == [column.name for column in table.primary_key]
         references = {(key["constrained_columns"][0], key["referred_table"]) for key in found.get_foreign_keys(table.name)}
         assert references == {(key.parent.name, key.column.table.name) for key in table.foreign_keys}

@@ -200,7 +200,7 @@ def drain(url: str, root: Path) -> list[dict[str, object]]:
 
 def rows(url: str, table: str) -> list[dict[str, Any]]:
     """Every row of a table, in the order of its key."""
-    found = tables.metadata.tables[table]
+    found = tables.rollup.metadata.tables[table]
     engine = connect(url)
     with reading(engine) as connection:
         result = [dict(row) for row in connection.execute(select(found).order_by(*found.primary_key)).mappings()]

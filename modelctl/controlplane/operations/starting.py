@@ -108,7 +108,7 @@ def decide_start(catalog: Catalog, wanted: NewRollout, *, recipe: Recipe) -> Dec
 
 
 def _continues(standing: Rollout, wanted: NewRollout, *, candidates: tuple[str, ...]) -> bool:
-    """Whether the open rollout goes on with another ladder. Raises Conflict when it would have to prove something else meanwhile."""
+    """Whether the open rollout goes on with another ladder. Raises Conflict when it would have to prove something else."""
     if standing.strategy != wanted.strategy or set(standing.candidates) != set(candidates):
         return False
     same = same_promise(read_terms(wanted.gates, wanted.conduct, standing=standing), standing)
