@@ -9,13 +9,15 @@ import msgspec
 
 from modelctl.controlplane.comparison import Row
 from modelctl.controlplane.figures import amount
+from modelctl.metric import Design
 from modelctl.traffic import ALL
 
 
 class Harm(msgspec.Struct, frozen=True, kw_only=True):
     """How much worse a candidate may still be on one gate: from `lower` to `upper`, in `unit` like the margin; None is infinite.
 
-    `reason` says why nothing is known yet; empty when the interval may be used.
+    `reason` says why nothing is known yet; empty when the interval may be used. A `later` one is a limit on what the candidate
+    answers to clients, where it answers none so far: what comes first is judged without it, and promotion is not.
     """
 
     gate: str
@@ -27,6 +29,7 @@ class Harm(msgspec.Struct, frozen=True, kw_only=True):
     margin: float
     unit: str
     reason: str = ""
+    later: bool = False
 
     @property
     def largest(self) -> float | None:
@@ -36,8 +39,9 @@ class Harm(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.lower is None else max(self.upper, -self.lower)
 
 
-def harm_of(row: Row) -> Harm:
-    """The harm of a guardrail's or an equivalence's row."""
+def harm_of(row: Row, *, silent: frozenset[str] = frozenset()) -> Harm:
+    """The harm of a guardrail's or an equivalence's row; `silent` candidates answer no client in the current step."""
+    blank = row.finding == "no-data"
     return Harm(
         gate=row.gate,
         title=row.title,
@@ -47,7 +51,8 @@ def harm_of(row: Row) -> Harm:
         upper=row.harm_upper,
         margin=row.margin or 0.0,
         unit=row.margin_unit,
-        reason=row.reason if row.finding == "no-data" else "",
+        reason=row.reason if blank else "",
+        later=blank and row.design == Design.LIMIT and row.metric != "agreement" and row.candidate_name in silent,
     )
 
 

@@ -18,8 +18,9 @@ from modelctl.controlplane.exposure import Harm, harm_of, missing_at
 from modelctl.controlplane.figures import duration
 from modelctl.controlplane.funnel import Funnel
 from modelctl.controlplane.sentences import BOUNDED, NO_MARGINS
-from modelctl.rollout import Verb, legal_verbs
+from modelctl.rollout import Rollout, Verb, legal_verbs
 from modelctl.statistics.verdict import Word
+from modelctl.traffic import Role
 
 NO_DATA = "no-data"
 
@@ -59,7 +60,7 @@ def judge_compared(evidence: Evidence, compared: Sequence[Compared], *, at: int,
         margins="" if decided.bounded else NO_MARGINS,
         winner=decided.winner,
         n=decided.n,
-        harms=tuple(harm_of(row) for row in decided.rows if row.role in BOUNDED),
+        harms=tuple(harm_of(row, silent=_silent(evidence.rollout)) for row in decided.rows if row.role in BOUNDED),
         faults=decided.faults,
         look=due_look(evidence),
     )
@@ -72,7 +73,15 @@ def missing_for(judgement: Judgement, candidate_share_bp: int) -> tuple[str, ...
         found.append(judgement.sentence)
     if not judgement.harms:
         found.append("no guardrail or equivalence is declared, so no harm is ever excluded")
-    return (*found, *(text for harm in judgement.harms if (text := missing_at(harm, candidate_share_bp))))
+    now = [harm for harm in judgement.harms if not harm.later]
+    if judgement.harms and not now:
+        found.append("every gate is a limit on answers to clients, and the candidate has given none: nothing is known of it")
+    return (*found, *(text for harm in now if (text := missing_at(harm, candidate_share_bp))))
+
+
+def _silent(rollout: Rollout) -> frozenset[str]:
+    """The candidates that answer no client in the current step."""
+    return frozenset(arm.backend for arm in rollout.current.arms if arm.role is Role.CANDIDATE and not arm.answers)
 
 
 def _rolled_back(evidence: Evidence, decided: Decided) -> str:

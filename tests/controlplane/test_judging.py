@@ -70,6 +70,17 @@ def test_no_data_is_never_a_pass() -> None:
     assert [text for text in missing_for(found, 1) if "no data never passes" in text]
 
 
+def test_a_limit_on_answers_to_clients_waits_for_the_switch_and_is_asked_there() -> None:
+    limit, agreement = "error_rate:guardrail:limit=5%", "agreement:guardrail:limit=90%"
+    green = rollout("blue-green", {"shadow_bp": 10_000})
+    same = [*counts("b", "agreement", {"equal": 2_000}), *pairs(0, 0, 2_000)]
+    assert missing_for(judged(gated(green, limit, agreement), same), 10_000) == ()
+    assert missing_for(judged(gated(green, limit), same), 10_000)  # nothing else is known of it
+    assert judged(gated(green, limit, agreement), same).word != "promote"
+    switched = msgspec.structs.replace(green, step=1, stage=2)
+    assert missing_for(judged(gated(switched, limit, agreement), same), 10_000)
+
+
 def test_nothing_is_promoted_before_the_minimum_of_time_and_of_requests() -> None:
     hasty = gated(FIVE_PERCENT, GATE, min_ms=7_200_000)
     assert judged(hasty, EQUAL).word == "continue"
