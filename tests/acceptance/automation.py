@@ -1,5 +1,6 @@
 """What the tests of automation share: models whose mood changes, traffic at a steady rate, and how a rollout ended."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -45,9 +46,9 @@ def load(program: Program, route: str, path: str) -> Load:
     return Load(program.port, bodies(route, path), connections=16, rate=RATE)
 
 
-def label(program: Program, truths: dict[str, str]) -> None:
+def label(program: Program, truths: Mapping[str, str | float], *, kind: str = "truth") -> None:
     """Tells what turned out for requests, by their ids."""
-    items = [{"request_id": request, "value": value} for request, value in truths.items()]
+    items = [{"request_id": request, "value": value, "kind": kind} for request, value in truths.items()]
     for start in range(0, len(items), 500):
         answer = httpx.post(f"{program.url}/v1/feedback", json=items[start : start + 500], timeout=20, trust_env=False)
         answer.raise_for_status()

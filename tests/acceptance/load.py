@@ -23,22 +23,24 @@ PATIENCE = 20.0
 
 
 class Ask(NamedTuple):
-    """One request to send. `id` is its x-request-id; `wait` is how many milliseconds the model is to take."""
+    """One request to send. `id` is its x-request-id; `wait` is how many milliseconds the model is to take; `arm` is asked for."""
 
     id: str
     body: bytes
     path: str = "/predict"
     unit: str = ""
     wait: int = 0
+    arm: str = ""
 
     def wire(self, last: bool) -> bytes:
         """Its bytes."""
         unit = f"x-user-id: {self.unit}\r\n" if self.unit else ""
         wait = f"x-wait: {self.wait}\r\n" if self.wait else ""
+        arm = f"modelctl-arm: {self.arm}\r\n" if self.arm else ""
         close = "connection: close\r\n" if last else ""
         head = (
             f"POST {self.path} HTTP/1.1\r\nhost: models.example\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(self.body)}\r\nx-request-id: {self.id}\r\n{unit}{wait}{close}\r\n"
+            f"content-length: {len(self.body)}\r\nx-request-id: {self.id}\r\n{unit}{wait}{arm}{close}\r\n"
         )
         return head.encode() + self.body
 
