@@ -127,8 +127,14 @@ def _faults(gate: Gate, metric: Metric) -> tuple[tuple[bool, str], ...]:
     )
 
 
+LONGEST = 300
+"""Characters of a gate that is written."""
+
+
 def parse_gate(text: str) -> Gate:
     """The gate that `METRIC:ROLE[:KEY=VALUE,...]` means. Raises InvalidInput; `check_gate` looks whether it can be."""
+    if len(text) > LONGEST:
+        raise InvalidInput(f"a gate has at most {LONGEST} characters, not {len(text):,}: {text[:40]!r}...")
     name, _, rest = text.partition(":")
     role, _, options = rest.partition(":")
     if not name or role not in list(GateRole):
@@ -136,7 +142,10 @@ def parse_gate(text: str) -> Gate:
             f"{text!r} is no gate: write METRIC:ROLE:margin=AMOUNT, such as error_rate:guardrail:margin=0.5pt; "
             f"roles are {', '.join(GateRole)}"
         )
-    given: dict[str, Any] = dict(_option(text, part) for part in options.split(",") if part)
+    pairs: list[tuple[str, Any]] = [_option(text, part) for part in options.split(",") if part]
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        raise InvalidInput(f"{text!r} says the same thing twice: give each option once")
     return Gate(metric=name, role=GateRole(role), **given)
 
 

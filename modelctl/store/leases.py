@@ -2,7 +2,8 @@
 
 A lease is safe because every action of its holder checks holder and term in its own transaction (`check`): whoever takes the lease
 over raises the term, so of two that believe to hold it only one can write. Clocks that differ make a takeover early or late, never
-double. Times are Unix microseconds of the caller's clock.
+double; an end that lies beyond any lease was written by a clock that was wrong, and keeps nobody waiting. Times are Unix
+microseconds of the caller's clock.
 """
 
 import msgspec
@@ -11,6 +12,9 @@ from sqlalchemy import ColumnElement, Connection, and_, select, update
 from modelctl.errors import LeaseLost
 from modelctl.store.engine import insert_or_ignore
 from modelctl.store.tables import lease as table
+
+CLOCKS_APART = 60_000_000
+"""How many microseconds the clocks of two processes may differ, so that a lease of the faster one is respected."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +32,7 @@ def acquire(connection: Connection, name: str, *, holder: str, at: int, lasts: i
     row = connection.execute(select(table).where(table.c.name == name)).one()
     if row.holder == holder and row.expires_at > at:
         return renew(connection, Lease(**row._mapping), at=at, lasts=lasts)
-    if row.holder and row.expires_at > at:
+    if row.holder and at < row.expires_at <= at + lasts + CLOCKS_APART:
         return None
     taken = Lease(name=name, holder=holder, term=row.term + 1, expires_at=at + lasts)
     free = and_(table.c.name == name, table.c.term == row.term)

@@ -56,6 +56,8 @@ def test_a_gate_that_cannot_be_is_refused_with_the_reason(text: str, reason: str
         "slow_rate:guardrail:limit=1%,slower=250",
         "error_rate:guardrail:margin=1pt,weight=0",
         "error_rate:guardrail:margin=1pt,design=sideways",
+        "error_rate:guardrail:margin=1pt,margin=2pt",
+        "error_rate:guardrail:" + "margin=1pt," * 100,
     ],
 )
 def test_what_is_no_gate_is_refused(text: str) -> None:

@@ -57,6 +57,20 @@ def test_the_holder_renews_it_without_a_new_term(engine: Engine) -> None:
     assert (again.term, again.expires_at) == (1, AT + 2_000_000 + LASTS)
 
 
+def test_an_end_from_a_clock_that_was_an_hour_ahead_keeps_nobody_waiting(engine: Engine) -> None:
+    hour = 3_600_000_000
+    ahead = taken(engine, "one", at=AT + hour)
+    found = taken(engine, "two", at=AT)
+    assert (found.term, found.expires_at) == (2, AT + LASTS)
+    with pytest.raises(LeaseLost):
+        check(engine, ahead, at=AT + hour)
+
+
+def test_clocks_that_differ_by_seconds_take_nothing_from_each_other(engine: Engine) -> None:
+    taken(engine, "one", at=AT + 30_000_000)
+    assert acquire(engine, "two", at=AT) is None
+
+
 def test_it_is_taken_over_after_its_end_with_a_higher_term_and_the_old_holder_writes_nothing(engine: Engine) -> None:
     old = taken(engine, "one")
     new = taken(engine, "two", at=AT + LASTS)
