@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-import msgspec
-
+from modelctl.controlplane.companion import Companion
 from modelctl.controlplane.comparison import Evidence, Row, finite
 from modelctl.controlplane.failures import FAILURE_RATE, FAILURE_RATIO, FAILURES_PAIRED
 from modelctl.controlplane.measure import source_of
@@ -30,23 +29,8 @@ from modelctl.statistics.paired import mcnemar
 from modelctl.statistics.proportions import newcombe, pooled_z, wilson
 from modelctl.statistics.score_interval import miettinen_nurminen
 
-ONE_LOOK = "valid for one look only"
 CONFIDENCE = 0.95
 _Z = 1.959963984540054
-
-
-class Companion(msgspec.Struct, frozen=True, kw_only=True):
-    """`estimate`, interval and two-sided `p` of `method` at a confidence of 95 %, in `unit` share or value; None where it has none."""
-
-    method: str
-    unit: str
-    estimate: float | None
-    lower: float | None
-    upper: float | None
-    p: float | None
-    n: int
-    source: str
-    note: str = ONE_LOOK
 
 
 def companion(evidence: Evidence, row: Row) -> Companion | None:

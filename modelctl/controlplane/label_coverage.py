@@ -1,4 +1,4 @@
-"""Feedback that comes late: how much of it is there, whether it comes alike for both arms, and how final that makes a verdict. Pure."""
+"""Feedback that comes late: how much is there, does it come alike for both arms, and how final is a verdict? Pure."""
 
 import math
 

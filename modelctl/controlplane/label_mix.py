@@ -1,4 +1,4 @@
-"""Do both arms use the labels equally often? Drift of the mix, descriptive: it says that something changed, not what is right. Pure.
+"""Do both arms use the labels equally often? Drift of the mix is descriptive: it does not say which mix is right. Pure.
 
 Two designs. Split: each arm's own labels (`label`), chi-square and G for one look, and for any look the arm given each label, whose
 evidence adds up over labels. Paired: the margins of the confusion matrix, Stuart-Maxwell and Bowker for one look, bets for any.
@@ -99,14 +99,14 @@ def _split(evidence: Evidence, candidate: str) -> LabelMix | None:
     mix = _mix(candidate, Design.SPLIT, sides=(a, b), untested=untested)
     if mix is None:
         return None
-    tested: dict[str, Comparison] = {} if mix.untested else {name: _given(evidence, candidate, name) for name in mix.labels}
+    tested: dict[str, Comparison] = {} if mix.untested else {name: _given(evidence, candidate, label=name) for name in mix.labels}
     association = drift.association(mix.baseline, mix.current)
     tests = () if mix.untested else _chi_squares(association)
     log_e = None if mix.untested else math.fsum(one.log_e for one in tested.values())
     return _written(mix, tested, tests=tests, log_e=log_e, cramers_v=association.cramers_v)
 
 
-def _given(evidence: Evidence, candidate: str, label: str) -> Comparison:
+def _given(evidence: Evidence, candidate: str, *, label: str) -> Comparison:
     """Which arm a label fell on: the candidate's share of the traffic at that moment, when nothing changed."""
     sums, events = evidence.sums, []
     for stage, baseline, other in shared_stages(evidence, candidate):

@@ -80,3 +80,9 @@ def measure(found: Comparison, *, unit: str, counts: str, tested: bool = True) -
 def source_of(method: str) -> str:
     """The page and heading for a method; empty for none."""
     return f"{PAGE}#{ANCHORS[method]}" if method in ANCHORS else ""
+
+
+def source_of_row(method: str, unit: str) -> str:
+    """The same for a row of the decision table: the normal mixture is of shares or of values."""
+    split = method == "normal-mixture" and unit == "share"
+    return source_of("stratified" if split else method)

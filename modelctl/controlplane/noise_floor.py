@@ -22,7 +22,7 @@ _OTHER = "…"
 class FieldNoise(msgspec.Struct, frozen=True, kw_only=True):
     """One place of the answers, over the `n` requests of the noise floor. `measure` is the candidate's part of the requests on
     which exactly one of candidate and copy differs, against one half. `exclude` proposes to leave the place out: it is never
-    left out silently. The percents are Diffy's |raw - noise| by raw + noise and by n; `flagged_by_diffy` is its rule, to compare."""
+    left out silently. The percents are Diffy's |raw - noise| by raw + noise and by n; `flagged_by_diffy` is its rule."""
 
     path: str
     n: int
