@@ -39,7 +39,7 @@ class LabelShare(msgspec.Struct, frozen=True, kw_only=True):
     measure: Measure | None
 
 
-class Test(msgspec.Struct, frozen=True, kw_only=True):
+class OneLookTest(msgspec.Struct, frozen=True, kw_only=True):
     """A test valid for one look only. Nothing to test is 0 with p 1."""
 
     name: str
@@ -64,7 +64,7 @@ class LabelMix(msgspec.Struct, frozen=True, kw_only=True):
     jensen_shannon_bits: float | None
     cramers_v: float | None
     log10_e: float | None
-    tests: tuple[Test, ...]
+    tests: tuple[OneLookTest, ...]
     labels: tuple[LabelShare, ...]
     largest: LabelShare
     source: str
@@ -115,10 +115,10 @@ def _given(evidence: Evidence, candidate: str, *, label: str) -> Comparison:
     return arm_given_event.compare(events, alpha=ALPHA)
 
 
-def _chi_squares(found: Association) -> tuple[Test, ...]:
+def _chi_squares(found: Association) -> tuple[OneLookTest, ...]:
     return (
-        Test(name="chi-square", statistic=found.chi2, df=found.df, p=found.chi2_p),
-        Test(name="G", statistic=found.g, df=found.df, p=found.g_p),
+        OneLookTest(name="chi-square", statistic=found.chi2, df=found.df, p=found.chi2_p),
+        OneLookTest(name="G", statistic=found.g, df=found.df, p=found.g_p),
     )
 
 
@@ -147,14 +147,14 @@ def _moved(cells: Mapping[tuple[str, str], int], label: str, *, before: int, aft
     return grid_betting.compare(after - same, others, n_neg=before - same, alpha=ALPHA)
 
 
-def _symmetry(cells: Mapping[tuple[str, str], int], labels: Sequence[str]) -> tuple[Test, ...]:
+def _symmetry(cells: Mapping[tuple[str, str], int], labels: Sequence[str]) -> tuple[OneLookTest, ...]:
     table = [[cells.get((a, b), 0) for b in labels] for a in labels]
     found = {"Stuart-Maxwell": agreement.stuart_maxwell(table), "Bowker": agreement.bowker(table)}
     return tuple(_test(name, one) for name, one in found.items())
 
 
-def _test(name: str, found: ChiSquare) -> Test:
-    return Test(name=name, statistic=found.statistic, df=found.df, p=found.p)
+def _test(name: str, found: ChiSquare) -> OneLookTest:
+    return OneLookTest(name=name, statistic=found.statistic, df=found.df, p=found.p)
 
 
 def _total(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
@@ -170,7 +170,7 @@ def _mix(candidate: str, design: Design, *, sides: tuple[Mapping[str, int], Mapp
     n_a, n_b = sum(a.values()), sum(b.values())
     if not (n_a and n_b):
         return None
-    labels = sorted({*a, *b}, key=lambda name: (-abs(b.get(name, 0) / n_b - a.get(name, 0) / n_a), name))
+    labels = sorted({*a, *b}, key=lambda name: (-abs(b.get(name, 0) * n_a - a.get(name, 0) * n_b), name))
     return Mix(
         candidate=candidate,
         design=design,
@@ -185,7 +185,7 @@ def _written(
     mix: Mix,
     tested: Mapping[str, Comparison],
     *,
-    tests: tuple[Test, ...],
+    tests: tuple[OneLookTest, ...],
     log_e: float | None,
     cramers_v: float | None,
 ) -> LabelMix:

@@ -10,7 +10,7 @@ dependence between them. What is compared:
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -77,7 +77,10 @@ class Found:
 
 def slices(evidence: Evidence) -> Slices | None:
     """None when the rollout has no dimensions, or nothing was summed up by them."""
-    found = [one for candidate in evidence.rollout.candidates for one in _all(evidence, candidate)]
+    every = [one for candidate in evidence.rollout.candidates for one in _all(evidence, candidate)]
+    values = Counter(name for name, _ in {one.named for one in every})
+    # A dimension that has one value so far cuts nothing.
+    found = [one for one in every if values[one.named[0]] > 1]
     split_skipped = evidence.rollout.unit != "request" and any(
         evidence.sums.rows_of(name, "slice:error") for name in evidence.rollout.candidates
     )
