@@ -39,7 +39,7 @@ def companion(evidence: Evidence, row: Row) -> Companion | None:
     if asked is None:
         return None
     by_unit = asked.sticky and asked.design is not Design.PAIRED and asked.metric.name != "agreement"
-    if by_unit and (asked.metric.name == "slow_rate" or asked.gate.slice is not None or asked.design is Design.LIMIT):
+    if by_unit and (asked.gate.slice is not None or asked.design is Design.LIMIT):
         return None
     method = _by_unit if by_unit else _METHODS.get((asked.metric.scale, asked.design))
     return None if method is None else method(asked)
