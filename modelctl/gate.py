@@ -6,22 +6,36 @@
     accuracy:success:mde=1pt                    better; 1 point is the effect that matters
     agreement:guardrail:limit=95%               the same prediction on 95 % of the requests or more
     prediction:equivalence:margin=0.02          neither higher nor lower by 0.02
+    error_rate[device=phone]:guardrail:margin=1pt   the same of one slice of a declared dimension
 
 There is no default margin: it is the harm that is tolerated, and only people can say that.
 """
 
 import math
 import re
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from modelctl.errors import InvalidInput
-from modelctl.metric import METRICS, Design, Field, Metric, Scale, Worse, metric_named
+from modelctl.metric import METRICS, Design, Dimension, Field, Metric, Scale, Worse, metric_named
 
 _AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?(?:e-?[0-9]{1,2})?)(pt|%|)")
 _THRESHOLD = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s)")
+# The value of a slice is any text, so it ends at the last "]:": no option holds one.
+_SLICED = re.compile(r"([^\[:]*)\[([^\[\]=]+)=(.*)\](:.*)", re.DOTALL)
+
+SLICED: Mapping[str, frozenset[Design]] = MappingProxyType(
+    {
+        "error_rate": frozenset({Design.PAIRED, Design.SPLIT, Design.LIMIT}),
+        "agreement": frozenset({Design.LIMIT}),
+        "accuracy": frozenset({Design.SPLIT, Design.LIMIT}),
+    }
+)
+"""The metrics that are summed up by slice, with the designs they can be compared in there."""
 
 
 class GateRole(StrEnum):
@@ -55,7 +69,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One criterion. `limit` (a share of 1, or in the metric's unit) takes the place of a margin: the candidate alone against it.
 
     `slower_ms` is slow_rate's threshold. `mde` is the effect that a success metric is tuned for, absolute. `weight` is its part of
-    the error level of rolling back. `zero_tolerance` rolls back on any proven harm, not only beyond the margin.
+    the error level of rolling back. `zero_tolerance` rolls back on any proven harm, not only beyond the margin. `slice` is a
+    dimension of the route and a value of it: the gate is about the requests there alone.
     """
 
     metric: str
@@ -67,6 +82,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     mde: float | None = None
     weight: float = 1.0
     zero_tolerance: bool = False
+    slice: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.weight <= 1000:
@@ -77,21 +93,49 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise InvalidInput(f"the effect (mde) of {self.metric} must be above 0, not {self.mde}")
         if not 0 <= self.slower_ms <= 3_600_000:
             raise InvalidInput(f"the threshold of {self.metric} must be from 0 to an hour, not {self.slower_ms} ms")
+        if self.slice is not None and not all(self.slice):
+            raise InvalidInput(f"a slice of {self.metric} is a dimension and a value, such as {self.metric}[device=phone]")
+
+    @property
+    def subject(self) -> str:
+        """The metric, with the slice it is asked about."""
+        return self.metric if self.slice is None else f"{self.metric}[{self.slice[0]}={self.slice[1]}]"
 
     @property
     def name(self) -> str:
         """What tells it from the other gates of a rollout."""
-        parts = [self.metric, *([f"slower {self.slower_ms:g}ms"] if self.slower_ms else ())]
+        parts = [self.subject, *([f"slower {self.slower_ms:g}ms"] if self.slower_ms else ())]
         return " ".join(parts + ([self.design.value] if self.design is not Design.AUTO else []))
 
 
-def check_gate(gate: Gate, fields: tuple[Field, ...] = ()) -> Metric:
-    """The gate's metric. Raises InvalidInput with the reason when the two do not go together."""
-    metric = metric_named(gate.metric, fields)
-    fault = next((sentence for wrong, sentence in _faults(gate, metric) if wrong), "")
+def check_gate(gate: Gate, fields: tuple[Field, ...] = (), *, dimensions: tuple[Dimension, ...] = ()) -> Metric:
+    """The gate's metric. Raises InvalidInput with the reason when the two do not go together, or the slice is of no dimension."""
+    metric = metric_of(gate, fields)
+    fault = _slice_fault(gate, dimensions) or next((sentence for wrong, sentence in _faults(gate, metric) if wrong), "")
     if fault:
         raise InvalidInput(f"--gate {gate_words(gate)}: {fault}")
     return metric
+
+
+def metric_of(gate: Gate, fields: tuple[Field, ...] = ()) -> Metric:
+    """The gate's metric; in a slice with the designs it can be compared in there. Raises InvalidInput when there is none."""
+    metric = metric_named(gate.metric, fields)
+    if gate.slice is None:
+        return metric
+    title = f"{metric.title} where {gate.slice[0]} is {gate.slice[1]}"
+    return msgspec.structs.replace(metric, title=title, designs=SLICED.get(metric.name, metric.designs))
+
+
+def _slice_fault(gate: Gate, dimensions: tuple[Dimension, ...]) -> str:
+    if gate.slice is None:
+        return ""
+    if gate.metric not in SLICED:
+        return f"{gate.metric} is not summed up by slice; {', '.join(SLICED)} are"
+    names = [dimension.name for dimension in dimensions]
+    if gate.slice[0] in names:
+        return ""
+    there_are = f"there are {', '.join(names)}" if names else "it has none yet"
+    return f"the route has no dimension {gate.slice[0]!r}; {there_are}; declare one: modelctl route dimension add"
 
 
 def _faults(gate: Gate, metric: Metric) -> tuple[tuple[bool, str], ...]:
@@ -135,7 +179,8 @@ def parse_gate(text: str) -> Gate:
     """The gate that `METRIC:ROLE[:KEY=VALUE,...]` means. Raises InvalidInput; `check_gate` looks whether it can be."""
     if len(text) > LONGEST:
         raise InvalidInput(f"a gate has at most {LONGEST} characters, not {len(text):,}: {text[:40]!r}...")
-    name, _, rest = text.partition(":")
+    found = _SLICED.fullmatch(text)
+    name, _, rest = (found[1] + found[4] if found else text).partition(":")
     role, _, options = rest.partition(":")
     if not name or role not in list(GateRole):
         raise InvalidInput(
@@ -146,7 +191,7 @@ def parse_gate(text: str) -> Gate:
     given = dict(pairs)
     if len(given) != len(pairs):
         raise InvalidInput(f"{text!r} says the same thing twice: give each option once")
-    return Gate(metric=name, role=GateRole(role), **given)
+    return Gate(metric=name, role=GateRole(role), slice=(found[2], found[3]) if found else None, **given)
 
 
 def _option(text: str, part: str) -> tuple[str, object]:
@@ -214,7 +259,7 @@ def _written(gate: Gate, *, share: bool) -> str:
     parts += [f"weight={_number(gate.weight)}"] if gate.weight != 1 else []
     parts += [f"design={gate.design}"] if gate.design is not Design.AUTO else []
     parts += ["zero-tolerance"] if gate.zero_tolerance else []
-    return ":".join([gate.metric, gate.role.value, *([",".join(parts)] if parts else [])])
+    return ":".join([gate.subject, gate.role.value, *([",".join(parts)] if parts else [])])
 
 
 def _amount_of(value: float, share: bool) -> str:

@@ -4,6 +4,7 @@ import msgspec
 
 from modelctl.cli.funnel import Funnel
 from modelctl.cli.records import Event
+from modelctl.cli.report_details_answer import Companion, Details
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -91,6 +92,7 @@ class Row(msgspec.Struct, frozen=True):
     harm_lower: float | None = None
     harm_upper: float | None = None
     forecast: str = ""
+    companion: Companion | None = None
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -202,3 +204,4 @@ class Report(msgspec.Struct, frozen=True):
     feedback: tuple[Accuracy, ...] = ()
     worst: tuple[Disagreement, ...] = ()
     audit: tuple[Event, ...] = ()
+    details: Details = Details()

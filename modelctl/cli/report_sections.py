@@ -12,6 +12,7 @@ from modelctl.cli.funnel import funnel_lines
 from modelctl.cli.output import line, plain, table
 from modelctl.cli.quantities import count, duration, moment, number, percent, rate
 from modelctl.cli.report_answer import Confusion, Numbers, Report, Trust
+from modelctl.cli.report_details import companion_lines, detail_parts, truth_parts
 from modelctl.cli.report_tables import (
     confusion_table,
     decision_table,
@@ -39,6 +40,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     if gates is not None:
         yield from _section("Gates", gates)
     yield from _section("Decision table", decision_table(report.rows), empty="nothing is compared yet")
+    yield from companion_lines(report.rows)
     yield from _needs(report)
     for confusion in report.confusions:
         yield from _section(
@@ -49,8 +51,10 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield from _section(f"Numbers: {numbers.candidate} minus {report.rollout.baseline}", line(numbers_sentence(numbers)))
     yield from _section("Latency", latency_table(report.latencies), empty="no answers yet")
     yield from _section("Answers to clients", outcome_table(report.outcomes), empty="no answers yet")
+    yield from detail_parts(report.details)
     yield from _section("Worst disagreements", worst_table(report.worst), empty="none recorded")
     yield from _section("Feedback", feedback_table(report.feedback), empty="none yet · modelctl feedback send REQUEST-ID VALUE")
+    yield from truth_parts(report.details)
 
 
 def _section(title: str, body: RenderableType | None, *, empty: str = "") -> Iterator[RenderableType]:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from modelctl.controlplane.companion import Companion
 from modelctl.controlplane.sums import Sums
 from modelctl.rollout import Rollout, Stage
 from modelctl.statistics.comparison import Comparison, State
@@ -25,7 +26,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     `gate` is the criterion as it was declared, empty for what guards or is shown without one. Harm is how much worse the candidate
     is, in the unit of `margin`: from `harm_lower` to `harm_upper`, None is infinite. `margin_unit` is points (of a share), relative
     (to the baseline's value), rate (against a limit) or value. `needs` says what the interval must do to pass, `forecast` how long
-    that may take.
+    that may take. In a report, `source` is where `method` is explained, and `companion` what a method for one look says.
     """
 
     candidate_name: str
@@ -56,6 +57,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     harm_upper: float | None = None
     needs: str = ""
     forecast: str = ""
+    source: str = ""
+    companion: Companion | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ alpha_promote undivided; of success metrics one is enough, so they divide it. K 
 from dataclasses import dataclass
 
 from modelctl.controlplane.ladder import shows, splits
-from modelctl.gate import Gate, GateRole, MarginKind
-from modelctl.metric import Design, Metric, metric_named
+from modelctl.gate import Gate, GateRole, MarginKind, metric_of
+from modelctl.metric import Design, Metric
 from modelctl.rollout import Rollout
 from modelctl.statistics.tuning import split_alpha
 
@@ -51,7 +51,7 @@ def _planned(rollout: Rollout, candidate: str) -> list[Planned]:
         Planned(
             candidate=candidate,
             gate=gate,
-            metric=metric_named(gate.metric, rollout.fields),
+            metric=metric_of(gate, rollout.fields),
             design=design,
             alpha_promote=alpha / successes if gate.role is GateRole.SUCCESS else alpha,
             alpha_rollback=levels.get(name),
@@ -69,7 +69,8 @@ def _rollback_levels(rollout: Rollout, candidate: str) -> dict[str, float]:
 
 def _is_fire_test(gate: Gate, design: Design) -> bool:
     relative = gate.margin is not None and gate.margin.kind is MarginKind.RELATIVE
-    return gate.metric == "error_rate" and gate.role in GUARDED and design is Design.SPLIT and relative
+    whole = gate.metric == "error_rate" and gate.slice is None
+    return whole and gate.role in GUARDED and design is Design.SPLIT and relative
 
 
 def _asked(rollout: Rollout, candidate: str) -> list[tuple[str, Gate, Design]]:
@@ -83,7 +84,7 @@ def _asked(rollout: Rollout, candidate: str) -> list[tuple[str, Gate, Design]]:
 
 def designs_of(gate: Gate, rollout: Rollout, *, candidate: str) -> tuple[Design, ...]:
     """How the gate is asked: as declared, else every way that the ladder allows, else one that will never have data."""
-    metric = metric_named(gate.metric, rollout.fields)
+    metric = metric_of(gate, rollout.fields)
     if gate.limit is not None or metric.designs == {Design.LIMIT}:
         return (Design.LIMIT,)
     if gate.design is not Design.AUTO:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import msgspec
+
 from modelctl.controlplane.comparison import Evidence, shared_stages
 from modelctl.controlplane.sums import moments
 from modelctl.gate import Gate, MarginKind
@@ -119,7 +121,21 @@ def mean(asked: Question, arm: str, *, stage: int | None = None) -> Moments:
 
 def proportion(asked: Question, arm: str, *, stage: int | None = None) -> Proportion:
     """How many units of one arm had the event, in one stage or all."""
+    if asked.gate.slice is not None:
+        return _sliced(asked, (arm, stage))
     return _COUNTED.get(asked.metric.name, _flagged)(asked, (arm, stage))
+
+
+def _sliced(asked: Question, seat: Seat) -> Proportion:
+    """Of one slice. Agreement is summed up by its opposite."""
+    arm, stage = seat
+    sums, metric, key = asked.evidence.sums, f"slice:{asked.rollup}", _slice_key(asked)
+    found = sums.over_stages(arm, metric, key=key) if stage is None else sums.of(arm, metric, stage=stage, key=key)
+    return Proportion(found.n, found.n - found.k if asked.metric.name == "agreement" else found.k)
+
+
+def _slice_key(asked: Question, *sign: str) -> str:
+    return msgspec.json.encode([*(asked.gate.slice or ()), *sign]).decode()
 
 
 def _flagged(asked: Question, seat: Seat) -> Proportion:
@@ -170,6 +186,12 @@ _COUNTED: Mapping[str, Callable[[Question, Seat], Proportion]] = MappingProxyTyp
 
 def pair_counts(asked: Question) -> tuple[int, int, int]:
     """Pairs in which only the candidate is worse, neither, and only the baseline."""
+    if asked.gate.slice is not None:
+        metric = f"slice:pair_{asked.rollup}"
+        worse, same, better = (
+            asked.evidence.sums.over_stages(asked.candidate, metric, key=_slice_key(asked, sign)).n for sign in "-0+"
+        )
+        return worse, same, better
     counts = asked.evidence.sums.counts(asked.candidate, f"pair_{asked.rollup}")
     return counts.get("-", 0), counts.get("0", 0), counts.get("+", 0)
 

@@ -22,6 +22,9 @@ def _metrics(gate: Gate, rollout: Rollout) -> tuple[str, ...]:
     metric = metric_named(gate.metric, rollout.fields)
     if metric.name == "slow_rate" and rollout.unit != "request":
         return ("latency", f"unit:{slow_rollup(gate)}", f"first_{slow_rollup(gate)}")
+    if gate.slice is not None:
+        name = _NAMES.get(metric.name, metric.name)
+        return (f"slice:{name}", f"slice:pair_{name}")
     if metric.name in _OWN:
         return _OWN[metric.name]
     name = f"field:{metric.name}" if metric.source is Source.FIELD else _NAMES.get(metric.name, metric.name)

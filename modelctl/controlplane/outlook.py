@@ -28,7 +28,7 @@ def outlook(asked: Question, seen: int, *, alpha: float, at: int) -> str:
     stage = next((stage for stage in reversed(asked.evidence.stages) if not stage.closed_at), None)
     rate = _requests_per_second(asked, stage, at=at) if stage is not None else 0.0
     watched = asked.evidence.rollout.conduct.engine is Engine.ANYTIME
-    if stage is None or not rate or asked.sticky or not watched:
+    if stage is None or not rate or asked.sticky or not watched or asked.gate.slice is not None:
         return ""
     try:
         design = _DESIGNS[asked.metric.scale, asked.design](asked, _share(asked, stage))

@@ -7,7 +7,7 @@ import msgspec
 from modelctl.controlplane.forecasting import Need, Question
 from modelctl.controlplane.levers import lever
 from modelctl.controlplane.setting import Setting
-from modelctl.gate import Gate, GateRole, Margin, MarginKind, check_gate, gate_text
+from modelctl.gate import Gate, GateRole, Margin, MarginKind, gate_text, metric_of
 from modelctl.statistics import quantiles
 
 # Where failures are rarer than this, half a point is the wider of the two margins that are suggested.
@@ -88,10 +88,11 @@ def _rounded(milliseconds: float) -> float:
 
 
 def _gate_plans(gate: Gate, setting: Setting, *, now: int) -> list[GatePlan]:
-    metric, questions = check_gate(gate, setting.fields), [one for one in setting.questions() if one.gate is gate]
+    metric, questions = metric_of(gate, setting.fields), [one for one in setting.questions() if one.gate is gate]
     blank = GatePlan(gate=gate_text(gate), metric=metric.name, title=metric.title, role=gate.role.value, design=gate.design.value)
     if not questions:
-        return [msgspec.structs.replace(blank, reason="nothing in this plan compares it")]
+        unknown = "how much of the traffic its slice gets is known when it runs"
+        return [msgspec.structs.replace(blank, reason="nothing in this plan compares it" if gate.slice is None else unknown)]
     return [_planned(blank, question, setting=setting, now=now) for question in questions]
 
 

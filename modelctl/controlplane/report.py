@@ -11,6 +11,7 @@ import msgspec
 
 from modelctl.controlplane.comparing import compare
 from modelctl.controlplane.comparison import Evidence, Row
+from modelctl.controlplane.details import Details, details, explained
 from modelctl.controlplane.funnel import Funnel, funnels_of
 from modelctl.controlplane.judging import Judgement, judge_compared
 from modelctl.controlplane.shapes import (
@@ -133,6 +134,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     worst: tuple[Disagreement, ...]
     audit: tuple[Event, ...]
     aggregates: Aggregates
+    details: Details = Details()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,7 @@ def write_report(found: Findings, *, at: int) -> Report:
         verdict=judge_compared(evidence, compared, at=at // 1000, funnels=funnels),
         trust=_trust(evidence, split, sticky=sticky),
         funnels=funnels,
-        rows=tuple(one.row for one in compared),
+        rows=explained(evidence, compared),
         confusions=tuple(one for one in (confusion(evidence.sums, name) for name in candidates) if one is not None),
         numbers=tuple(one for one in (numbers(evidence, name) for name in candidates) if one is not None),
         latencies=latencies(evidence),
@@ -184,6 +186,7 @@ def write_report(found: Findings, *, at: int) -> Report:
         worst=tuple(_disagreement(pair) for pair in found.worst),
         audit=found.audit,
         aggregates=Aggregates(sums=found.rows, pivots=evidence.pivots),
+        details=details(evidence),
     )
 
 

@@ -1,15 +1,15 @@
 """The report as Markdown: the same content, top to bottom, for a terminal, a pull request or a chat. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from modelctl.controlplane.comparison import Row
 from modelctl.controlplane.figures import amount, figure, share
 from modelctl.controlplane.funnel import STAGES
+from modelctl.controlplane.markdown_text import code, table
 from modelctl.controlplane.report import Disagreement, Report, Trust
+from modelctl.controlplane.report_details_markdown import companion_lines, detail_lines, method_link, truth_lines
 from modelctl.controlplane.shapes import Confusion, Latency
-
-_LONGEST = 120
 
 
 def markdown(report: Report) -> str:
@@ -29,6 +29,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _latencies(report.latencies)
     yield from _outcomes(report)
     yield from _feedback(report)
+    yield from truth_lines(report.details)
+    yield from detail_lines(report.details)
     yield from _worst(report.worst)
     yield from _audit(report)
 
@@ -57,7 +59,7 @@ def _trust(trust: Trust) -> Iterator[str]:
     evidence = "infinite" if trust.log10_e is None else f"10^{trust.log10_e:.2f}"
     yield f"The split of requests {state} (evidence E = {evidence}, 1000 blocks)."
     yield ""
-    yield from _table(
+    yield from table(
         ("arm", "requests", "expected"), [(arm.arm, f"{arm.observed:,}", f"{arm.expected:,.1f}") for arm in trust.arms]
     )
     yield ""
@@ -65,7 +67,7 @@ def _trust(trust: Trust) -> Iterator[str]:
         (str(stage.id), _moment(stage.opened_at * 1000), _shares(stage.answers), _shares(stage.shown), _counts(stage.requests))
         for stage in trust.stages
     ]
-    yield from _table(("stage", "since", "answers", "shown", "requests"), stages)
+    yield from table(("stage", "since", "answers", "shown", "requests"), stages)
     for note in trust.notes:
         yield from ("", note)
 
@@ -75,7 +77,7 @@ def _funnels(report: Report) -> Iterator[str]:
         return
     yield from ("", "## From requests to pairs", "")
     rows = [(one.candidate, *(f"{getattr(one, stage):,}" for stage in STAGES)) for one in report.funnels]
-    yield from _table(("candidate", *STAGES), rows)
+    yield from table(("candidate", *STAGES), rows)
     yield ""
     for one in report.funnels:
         for loss in one.losses:
@@ -89,8 +91,9 @@ def _decisions(rows: Sequence[Row]) -> Iterator[str]:
         return
     yield from ("", "## Comparison", "")
     header = ("metric", "candidate", "baseline", "value", "effect", "interval", "n", "method", "finding")
-    yield from _table(header, [_decision(row) for row in rows])
+    yield from table(header, [_decision(row) for row in rows])
     yield from ("", "Intervals are valid at every look. Effects are candidate minus baseline, for ratios candidate over baseline.")
+    yield from companion_lines(rows)
 
 
 def _gates(rows: Sequence[Row]) -> Iterator[str]:
@@ -100,7 +103,7 @@ def _gates(rows: Sequence[Row]) -> Iterator[str]:
         return
     yield from ("", "## Gates", "")
     header = ("gate", "metric", "candidate", "role", "harm", "margin", "state", "n", "interval needs", "forecast")
-    yield from _table(header, [_gate(row) for row in declared])
+    yield from table(header, [_gate(row) for row in declared])
 
 
 def _gate(row: Row) -> tuple[str, ...]:
@@ -108,7 +111,7 @@ def _gate(row: Row) -> tuple[str, ...]:
     margin = "-" if row.margin is None else amount(row.margin, row.margin_unit)
     known = row.finding != "no-data"
     return (
-        _code(row.gate),
+        code(row.gate),
         row.title,
         row.candidate_name,
         row.role,
@@ -138,7 +141,7 @@ def _decision(row: Row) -> tuple[str, ...]:
         effect,
         interval,
         f"{row.n:,} {row.counts}",
-        row.method,
+        method_link(row.method, row.source),
         row.finding,
     )
 
@@ -150,12 +153,12 @@ def _confusion(found: Confusion) -> Iterator[str]:
     yield from ("", f"## Labels of {found.candidate}", "")
     yield f"{found.n:,} instances, {share(found.equal)} equal, kappa {kappa}. Rows are the baseline, columns the candidate."
     yield ""
-    labels = [_code(label) for label in found.labels]
+    labels = [code(label) for label in found.labels]
     rows = [(label, *(f"{n:,}" for n in counts)) for label, counts in zip(labels, found.counts, strict=True)]
-    yield from _table(("", *labels), rows)
+    yield from table(("", *labels), rows)
     yield ""
     for move in found.moves:
-        yield f"- {_code(move.baseline)} became {_code(move.candidate)} {move.n:,} times"
+        yield f"- {code(move.baseline)} became {code(move.candidate)} {move.n:,} times"
 
 
 def _numbers(report: Report) -> Iterator[str]:
@@ -166,7 +169,7 @@ def _numbers(report: Report) -> Iterator[str]:
     for one in report.numbers:
         values = (one.baseline_mean, one.candidate_mean, one.bias, one.lower_limit, one.upper_limit)
         rows.append((one.candidate, f"{one.n:,}", *("-" if value is None else f"{value:.6g}" for value in values)))
-    yield from _table(("candidate", "pairs", "baseline mean", "candidate mean", "mean difference", "95% from", "95% to"), rows)
+    yield from table(("candidate", "pairs", "baseline mean", "candidate mean", "mean difference", "95% from", "95% to"), rows)
 
 
 def _latencies(found: Sequence[Latency]) -> Iterator[str]:
@@ -177,7 +180,7 @@ def _latencies(found: Sequence[Latency]) -> Iterator[str]:
     for one in found:
         values = [f"{q.value:.3g}{'' if q.enough else ' (few)'}" if q.value is not None else "-" for q in one.quantiles]
         rows.append((one.arm, "shown" if one.shown else "answered", f"{one.n:,}", *values))
-    yield from _table(("arm", "requests it", "n", "p50", "p90", "p95", "p99"), rows)
+    yield from table(("arm", "requests it", "n", "p50", "p90", "p95", "p99"), rows)
 
 
 def _outcomes(report: Report) -> Iterator[str]:
@@ -186,7 +189,7 @@ def _outcomes(report: Report) -> Iterator[str]:
         (one.arm, f"{one.n:,}", _counts(one.counts), "-" if one.failure_rate is None else share(one.failure_rate))
         for one in report.outcomes
     ]
-    yield from _table(("arm", "answers", "by outcome", "failed"), rows)
+    yield from table(("arm", "answers", "by outcome", "failed"), rows)
 
 
 def _feedback(report: Report) -> Iterator[str]:
@@ -198,7 +201,7 @@ def _feedback(report: Report) -> Iterator[str]:
         right = "-" if one.accuracy is None else f"{share(one.accuracy)} of {one.labels:,}"
         error = "-" if one.mean_absolute_error is None else f"{one.mean_absolute_error:.4g} over {one.numbers:,}"
         rows.append((one.arm, "shown" if one.shown else "answered", right, error))
-    yield from _table(("arm", "requests it", "labels right", "mean absolute error"), rows)
+    yield from table(("arm", "requests it", "labels right", "mean absolute error"), rows)
 
 
 def _worst(found: Sequence[Disagreement]) -> Iterator[str]:
@@ -207,47 +210,25 @@ def _worst(found: Sequence[Disagreement]) -> Iterator[str]:
     yield from ("", "## Worst disagreements", "")
     rows = [
         (
-            _code(one.request_id),
+            code(one.request_id),
             one.candidate,
-            _code(one.baseline_prediction),
-            _code(one.candidate_prediction),
+            code(one.baseline_prediction),
+            code(one.candidate_prediction),
             "-" if one.difference is None else f"{one.difference:.4g}",
-            _code(one.request_preview),
+            code(one.request_preview),
         )
         for one in found
     ]
-    yield from _table(("request", "candidate", "baseline said", "candidate said", "difference", "request body"), rows)
+    yield from table(("request", "candidate", "baseline said", "candidate said", "difference", "request body"), rows)
 
 
 def _audit(report: Report) -> Iterator[str]:
     yield from ("", "## History", "")
     rows = [
-        (_moment(event.at), _code(event.actor), event.action, _code(event.reason) if event.reason else "-")
-        for event in report.audit
+        (_moment(event.at), code(event.actor), event.action, code(event.reason) if event.reason else "-") for event in report.audit
     ]
-    yield from _table(("time", "who", "what", "why"), rows)
+    yield from table(("time", "who", "what", "why"), rows)
     yield from ("", "The sums behind every figure are in the JSON report (`aggregates`).")
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield _row(header)
-    yield _row(["---"] * len(header))
-    for row in rows:
-        yield _row(row)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _code(text: str) -> str:
-    """One line of untrusted text as code: nothing in it can end the code or the cell."""
-    line = "".join(
-        " " if character.isspace() else character for character in text if character.isprintable() or character.isspace()
-    )
-    line = line.replace("`", "'").replace("|", "\\|").strip()
-    shown = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
-    return f"`{shown or ' '}`"
 
 
 def _shares(shares: dict[str, int]) -> str:

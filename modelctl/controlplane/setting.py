@@ -8,7 +8,7 @@ from modelctl.controlplane.assuming import Baseline, assume
 from modelctl.controlplane.forecasting import Need, Question, Seen, need
 from modelctl.controlplane.past import Past
 from modelctl.controlplane.rungs import Rung, designs_of
-from modelctl.gate import Gate, GateRole, check_gate
+from modelctl.gate import Gate, GateRole, metric_of
 from modelctl.metric import Field
 
 
@@ -43,7 +43,10 @@ class Setting:
         return one if rung is None else replace(one, ladder=(rung,), at=0)
 
     def _questions(self, gate: Gate) -> list[Question]:
-        metric = check_gate(gate, self.fields)
+        if gate.slice is not None:
+            # How much of the traffic a slice gets is not known before the start.
+            return []
+        metric = metric_of(gate, self.fields)
         return [
             Question(
                 gate=gate,

@@ -20,6 +20,10 @@ class Sums:
         """All of them, those of one arm and metric together, in the order they were given."""
         return tuple(row for rows in self._rows.values() for row in rows)
 
+    def rows_of(self, arm: str, metric: str) -> tuple[Sum, ...]:
+        """Those of one arm and metric: a row for each key and stage."""
+        return tuple(self._rows.get((arm, metric), ()))
+
     def counts(self, arm: str, metric: str, *, stage: int | None = None) -> dict[str, int]:
         """n by key, of one stage or all."""
         found: dict[str, int] = defaultdict(int)

@@ -43,7 +43,12 @@ def compare_labels(evidence: Evidence) -> SampleRatio | None:
         if metric_named(gate.metric, rollout.fields).source is Source.FEEDBACK
         for candidate in rollout.candidates
     )
-    return sample_ratio.compare(_stages(evidence, "labelled")) if asked and rollout.unit == "request" else None
+    return split_of_labels(evidence) if asked else None
+
+
+def split_of_labels(evidence: Evidence) -> SampleRatio | None:
+    """The same whatever the gates are; None with sticky units."""
+    return sample_ratio.compare(_stages(evidence, "labelled")) if evidence.rollout.unit == "request" else None
 
 
 def notes(evidence: Evidence) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from modelctl.metric import Design, Scale
 from modelctl.statistics import arm_given_event, clusters, coin, difference_exact, relative
 from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.clusters import Clusters, ClusterStage
-from modelctl.statistics.comparison import Comparison
+from modelctl.statistics.comparison import Comparison, State
 from modelctl.statistics.difference import Proportion, ProportionStage
 from modelctl.statistics.tuning import limit_concentration
 
@@ -92,6 +92,8 @@ STICKY_METHODS: Mapping[tuple[Scale, Design, bool], Method] = MappingProxyType(
 
 def method_for(asked: Question) -> Method:
     """The function for this question."""
+    if asked.sticky and asked.gate.slice is not None and asked.design is not Design.PAIRED and asked.metric.name != "agreement":
+        return _not_kept
     table = STICKY_METHODS if asked.sticky else METHODS
     return table[asked.metric.scale, asked.design, asked.relative]
 
@@ -130,3 +132,14 @@ def _untouched(stages: list[ClusterStage]) -> list[ProportionStage]:
     if any(arm.s for stage in stages for arm in (stage.baseline, stage.candidate)):
         return []
     return [ProportionStage(Proportion(stage.baseline.units, 0), Proportion(stage.candidate.units, 0)) for stage in stages]
+
+
+def _not_kept(asked: Question, alpha: float) -> Comparison:
+    return Comparison(
+        estimate=None,
+        n=0,
+        method="none",
+        alpha=alpha,
+        state=State.NO_DATA,
+        reason="slices are not kept by unit, and this route's units are sticky",
+    )

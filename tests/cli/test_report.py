@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import pytest
 
+from modelctl.controlplane.companion import Companion
 from modelctl.controlplane.comparison import Row
+from modelctl.controlplane.details import Details
+from modelctl.controlplane.field_table import FieldPath, FieldTable
 from modelctl.controlplane.funnel import Funnel, Loss
 from modelctl.controlplane.judging import Judgement
+from modelctl.controlplane.label_coverage import LabelCoverage
+from modelctl.controlplane.label_mix import LabelMix, LabelShare, OneLookTest
+from modelctl.controlplane.measure import Measure
+from modelctl.controlplane.noise_floor import FieldNoise, NoiseFloor
 from modelctl.controlplane.report import Aggregates, ArmSplit, Attempt, Disagreement, Report, StageLine, Trust
 from modelctl.controlplane.shapes import Accuracy, Confusion, Latency, Move, Numbers, Outcomes, Quantile
+from modelctl.controlplane.slices import Slice, Slices
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Double, Run
@@ -285,3 +293,162 @@ def test_without_a_terminal_or_with_no_color_nothing_is_coloured(
     monkeypatch.setenv("NO_COLOR", "1")
     out = modelctl("report", "fraud").out
     assert not any(f"\x1b[{code}" in out or f";{code}" in out for code in range(30, 38))
+
+
+def measured(estimate: float | None, lower: float | None, upper: float | None, *, unit: str = "share") -> Measure:
+    return Measure(
+        n=400,
+        counts="pairs",
+        unit=unit,
+        estimate=estimate,
+        lower=lower,
+        upper=upper,
+        level=0.95,
+        null=0.0,
+        log10_e=2.5,
+        method="grid-betting",
+        source="docs/statistics.md#the-same-requests-pairs",
+        reason="" if estimate is not None else "no pairs yet",
+    )
+
+
+def sliced(value: str, *, flagged: bool = False) -> Slice:
+    return Slice(
+        candidate="fraud-v7",
+        kind="failures on the same requests",
+        dimension="device",
+        value=value,
+        baseline=0.01,
+        candidate_value=0.2,
+        measure=measured(0.19, 0.1, None),
+        flagged=flagged,
+        direction="worse",
+        sentence="",
+    )
+
+
+SCORE = FieldPath(path="score", n=400, equal=360, value=30, type=0, missing=10, extra=0, measure=measured(0.9, 0.8, 0.95))
+DETAILS = Details(
+    slices=Slices(
+        compared=30,
+        flagged=1,
+        false_discovery_rate=0.1,
+        first=(sliced("\x1b[31mphone", flagged=True), sliced("tv")),
+        sentence="1 stand out, first device phone.",
+        note="Units are kept on their arm.",
+    ),
+    noise=(
+        NoiseFloor(
+            candidate="fraud-v7",
+            n=400,
+            raw=30,
+            noise=40,
+            both=5,
+            excess=measured(-0.02, -0.05, 0.01),
+            measure=measured(0.4, 0.3, 0.6),
+            relative_percent=14.2,
+            absolute_percent=2.5,
+            places=1,
+            flagged=0,
+            false_discovery_rate=0.1,
+            excluded=("id",),
+            fields=(
+                FieldNoise(
+                    path="id",
+                    n=400,
+                    raw=390,
+                    noise=391,
+                    both=385,
+                    measure=measured(0.45, 0.1, 0.8),
+                    flagged=False,
+                    exclude=True,
+                    relative_percent=0.1,
+                    absolute_percent=0.2,
+                    flagged_by_diffy=False,
+                    sentence="",
+                ),
+            ),
+            sentence="The baseline disagrees with itself.",
+        ),
+    ),
+    fields=(
+        FieldTable(
+            candidate="fraud-v7",
+            n=400,
+            paths=1,
+            differing=1,
+            equal=0.9,
+            first=(
+                FieldPath(path="score", n=400, equal=360, value=30, type=0, missing=10, extra=0, measure=measured(0.9, 0.8, 0.95)),
+            ),
+            sentence="1 of 1 places differ.",
+        ),
+    ),
+    labels=(
+        LabelMix(
+            candidate="fraud-v7",
+            design="paired",
+            n=400,
+            n_baseline=400,
+            n_candidate=400,
+            estimate=0.06,
+            psi=0.02,
+            expected_psi=0.005,
+            jensen_shannon_bits=0.01,
+            cramers_v=None,
+            log10_e=None,
+            tests=(OneLookTest(name="Bowker", statistic=9.0, df=1, p=0.003),),
+            labels=(LabelShare(label="ok", baseline=300, candidate=276, measure=measured(-0.06, -0.1, -0.02)),),
+            largest=LabelShare(label="ok", baseline=300, candidate=276, measure=None),
+            source="",
+            sentence="The mix is 6% away.",
+        ),
+    ),
+    truth=LabelCoverage(
+        n=400,
+        labelled=100,
+        estimate=0.25,
+        arms=(),
+        state="provisional",
+        tested=True,
+        log10_e=0.1,
+        blocked=False,
+        source="",
+        sentence="The truth is known for 25%.",
+    ),
+)
+
+
+def test_the_report_explains_itself_with_slices_noise_places_labels_and_their_sentences(control: "Double", modelctl: "Run") -> None:
+    out = shown_report(control, modelctl, report=replaced(REPORT, details=DETAILS))
+    parts = (
+        "Mix of labels: fraud-v7, the same requests",
+        "The mix is 6% away.",
+        "PSI 0.02 (about 0.005 when nothing changed)",
+        "Bowker p 0.003 (valid for one look only)",
+        "Noise floor: fraud-v7",
+        "The baseline disagrees with itself.",
+        "Diffy: relative 14.2%, absolute 2.5%",
+        "proposed for exclusion, nothing is excluded by itself: id",
+        "Places in the answers: fraud-v7",
+        "1 of 1 places differ.",
+        "Slices (they decide nothing)",
+        "1 stand out, first device phone.",
+        "Units are kept on their arm.",
+        "device \\x1b[31mphone",
+        "10 more: -o json",
+        "labels are provisional: The truth is known for 25%.",
+    )
+    places = [out.find(part) for part in parts]
+    assert -1 not in places, parts[places.index(-1)]
+    assert places == sorted(places)
+    line = next(line for line in out.splitlines() if line.startswith("device \\x1b"))
+    assert "19%" in line
+    assert "10% to unbounded" in line
+    assert line.endswith("worse, stands out")
+
+
+def test_beside_a_row_stands_what_is_valid_for_one_look_only(control: "Double", modelctl: "Run") -> None:
+    grey = Companion(method="newcombe", unit="share", estimate=0.04, lower=0.03, upper=None, p=0.002, n=980, source="")
+    out = shown_report(control, modelctl, report=replaced(REPORT, rows=(row(companion=grey),)))
+    assert "failures on the same requests: newcombe 4%, 3% to unbounded, p 0.002 (valid for one look only)" in out

@@ -64,7 +64,7 @@ def check_gates(rollout: Rollout) -> None:
     """Raises InvalidInput for gates that are none, that are there twice, or that the ladder cannot be judged by."""
     _refuse_twins(rollout.gates)
     for gate in rollout.gates:
-        metric = check_gate(gate, rollout.fields)
+        metric = check_gate(gate, rollout.fields, dimensions=rollout.dimensions)
         for candidate in rollout.candidates:
             require_design(gate, metric, ladder=rungs_of(rollout.steps, candidate), strategy=rollout.strategy)
 
