@@ -11,7 +11,7 @@ from modelctl.errors import InvalidInput
 
 def read_steps(percent: str | None, steps: str | None, *, command: str) -> dict[str, Any]:
     """The parameters of the ladder. Without a percent the first step is it. Raises InvalidInput."""
-    rungs = [part.strip() for part in (steps or "").split(",") if part.strip()]
+    rungs = [part.strip() for part in steps.split(",")] if steps else []
     if percent is None and not rungs:
         raise InvalidInput(f"say how much: modelctl {command} --percent 5, or a ladder: modelctl {command} --steps 1,5,20,50")
     first, later = (rungs[0], rungs[1:]) if percent is None else (percent, rungs)

@@ -60,7 +60,7 @@ def one_error(ran: Ran, code: int, *, says: str) -> None:
 COMMANDS: tuple[tuple[str, int, str], ...] = (
     # what the command line itself cannot mean
     ("nonsense", 2, "No such command"),
-    ("canary quiet new", 2, "Missing option '--percent'"),
+    ("canary quiet new", 2, "say how much: modelctl canary --percent 5"),
     ("canary quiet new --percent", 2, "requires an argument"),
     ("canary quiet new --percent five", 2, "no percent"),
     ("canary quiet new --percent -5", 2, "no percent"),
