@@ -57,7 +57,7 @@ def _slices(found: Slices) -> Iterator[RenderableType]:
             rate(one.candidate_value),
             *_cells(one.measure),
             f"{count(one.measure.n)} {one.measure.counts}",
-            f"{one.direction}, stands out" if one.flagged else one.direction,
+            f"{one.direction}, stands out" if one.flagged else "may be chance",
         ]
         for one in found.first[:MOST]
     ]

@@ -20,7 +20,8 @@ from modelctl.statistics.agreement import ChiSquare
 from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.comparison import Comparison
 from modelctl.statistics.drift import Association
-from modelctl.statistics.tuning import ALPHA
+from modelctl.statistics.multiplicity import mean_log_e
+from modelctl.statistics.tuning import ALPHA, log_threshold
 
 SHOWN = 20
 TESTED_LABELS = 300
@@ -50,8 +51,8 @@ class OneLookTest(msgspec.Struct, frozen=True, kw_only=True):
 
 class LabelMix(msgspec.Struct, frozen=True, kw_only=True):
     """`psi` stands beside its value when nothing changed. `estimate` is the total variation: the share of answers that changed
-    their label. `largest` is the label that moved most, with its interval; `log10_e` the evidence at any look that the mix of split
-    arms differs. `untested` says why there are no intervals and tests."""
+    their label. `largest` is the label that moved most, with its interval; `log10_e` the evidence at any look that the mixes
+    differ: of split arms the sum over labels, of pairs the mean of the labels' own. `untested` says why nothing is tested."""
 
     candidate: str
     design: str
@@ -137,7 +138,8 @@ def _paired(evidence: Evidence, candidate: str) -> LabelMix | None:
     if mix is None:
         return None
     tested = {} if mix.untested else {name: _moved(cells, name, before=before[name], after=after[name]) for name in mix.labels}
-    return _written(mix, tested, tests=() if mix.untested else _symmetry(cells, mix.labels), log_e=None, cramers_v=None)
+    log_e = None if mix.untested else mean_log_e([one.log_e for one in tested.values()])
+    return _written(mix, tested, tests=() if mix.untested else _symmetry(cells, mix.labels), log_e=log_e, cramers_v=None)
 
 
 def _moved(cells: Mapping[tuple[str, str], int], label: str, *, before: int, after: int) -> Comparison:
@@ -207,7 +209,7 @@ def _written(
         labels=shown,
         largest=shown[0],
         source=source_of("label-mix"),
-        sentence=_sentence(mix, shown[0], moved=moved),
+        sentence=_sentence(mix, shown[0], moved=moved, log_e=log_e),
         untested=mix.untested,
     )
 
@@ -219,7 +221,7 @@ def _label(mix: Mix, place: int, *, tested: Mapping[str, Comparison]) -> LabelSh
     return LabelShare(label=name, baseline=mix.baseline[place], candidate=mix.current[place], measure=found)
 
 
-def _sentence(mix: Mix, largest: LabelShare, *, moved: float) -> str:
+def _sentence(mix: Mix, largest: LabelShare, *, moved: float, log_e: float | None) -> str:
     before, after = (
         share(count / sum(side)) for count, side in ((largest.baseline, mix.baseline), (largest.candidate, mix.current))
     )
@@ -228,7 +230,8 @@ def _sentence(mix: Mix, largest: LabelShare, *, moved: float) -> str:
         f"{before} to {after}"
     )
     found = largest.measure
-    if found is None:
+    if found is None or log_e is None:
         return f"{said}. {mix.untested[:1].upper()}{mix.untested[1:]}."
     interval = f"{figure(found.lower, found.unit)} to {figure(found.upper, found.unit)}"
-    return f"{said}, {'a ratio' if found.unit == 'ratio' else 'a difference'} of {interval}. It does not say which mix is right."
+    proven = "The mixes are proven to differ" if log_e >= log_threshold(ALPHA) else "That the mixes differ is not proven"
+    return f"{said}, {'a ratio' if found.unit == 'ratio' else 'a difference'} of {interval}. {proven}; which is right is not said."

@@ -79,7 +79,7 @@ def _slices(found: Slices) -> Iterator[str]:
 
 
 def _slice(one: Slice) -> tuple[str, ...]:
-    stands = f"{one.direction}, stands out" if one.flagged else one.direction
+    stands = f"{one.direction}, stands out" if one.flagged else "may be chance"
     values = ("-" if value is None else share(value) for value in (one.baseline, one.candidate_value))
     n = f"{one.measure.n:,} {one.measure.counts}"
     return (

@@ -30,6 +30,7 @@ from modelctl.statistics.tuning import ALPHA
 
 FALSE_DISCOVERIES = 0.10
 SHOWN = 100
+DISAGREEMENT = "different predictions"
 
 Named = tuple[str, str]
 """A dimension and a value."""
@@ -39,7 +40,8 @@ _STICKY = "Units are kept on their arm and slices count requests, so slices of s
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
     """One slice of one candidate. `baseline` and `candidate_value` are the shares compared: of both arms, or for disagreement of
-    the rest and the slice. `flagged`: it stands out among all slices; `direction` is worse, better, or even."""
+    the rest and the slice. `flagged`: it stands out among all slices. `direction` is the estimate's side: worse, better or even;
+    more or less for disagreement, which has no bad side."""
 
     candidate: str
     kind: str
@@ -151,7 +153,7 @@ def _disagreements(evidence: Evidence, candidate: str) -> Iterator[Found]:
         if result.state is State.OK:
             part, rest = _union(one.part for one in groups), _union(one.rest for one in groups)
             values = (_rate(rest), _rate(part))
-            yield Found(candidate=candidate, kind="different predictions", named=named, result=result, values=values)
+            yield Found(candidate=candidate, kind=DISAGREEMENT, named=named, result=result, values=values)
 
 
 def _named(key: str) -> Named:
@@ -182,7 +184,7 @@ def _shown(one: Found, *, flagged: bool) -> Slice:
         candidate_value=one.values[1],
         measure=measure(one.result, unit=unit, counts=counts),
         flagged=flagged,
-        direction=_direction(one.result),
+        direction=_direction(one),
         sentence=_sentence(one, flagged=flagged),
     )
 
@@ -192,16 +194,16 @@ _UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "failures": ("ratio", "failures"),
         "wrong predictions": ("ratio", "wrong predictions"),
         "failures on the same requests": ("share", "pairs"),
-        "different predictions": ("share", "pairs"),
+        DISAGREEMENT: ("share", "pairs"),
     }
 )
 
 
-def _direction(result: Comparison) -> str:
-    """Every kind counts something bad, so more of it is worse."""
+def _direction(one: Found) -> str:
+    result, sides = one.result, ("more", "less") if one.kind == DISAGREEMENT else ("worse", "better")
     if result.estimate is None or result.estimate == result.null:
         return "even"
-    return "worse" if result.estimate > result.null else "better"
+    return sides[0] if result.estimate > result.null else sides[1]
 
 
 def _sentence(one: Found, *, flagged: bool) -> str:
@@ -236,7 +238,7 @@ _WORDS: Mapping[str, Callable[[Found], str]] = MappingProxyType(
         "failures": _of_arms,
         "wrong predictions": _of_arms,
         "failures on the same requests": _of_pairs,
-        "different predictions": _of_answers,
+        DISAGREEMENT: _of_answers,
     }
 )
 

@@ -74,7 +74,7 @@ def test_a_slice_where_the_predictions_differ_more_than_elsewhere_stands_out() -
 
     answer = found(evidence(stream(model("old", other=0.02), new, count=3_000, seed=3)))
     first = next(one for one in answer.first if one.kind == "different predictions")
-    assert (first.dimension, first.value, first.flagged, first.direction) == ("device", "tv", True, "worse")
+    assert (first.dimension, first.value, first.flagged, first.direction) == ("device", "tv", True, "more")
 
 
 def test_slices_never_decide() -> None:
