@@ -94,7 +94,8 @@ def _register(plane: Api, models: dict[str, Address]) -> None:
     for version, address in models.items():
         backend = {"name": f"cancer-{version}", "endpoints": [f"http://{address}"], "kind": "json", "prediction": "/label"}
         plane.post("/v1/backends", backend)
-    route = {"name": "cancer", "path": "/predict", "baseline": "cancer-v1", "unit": "header:x-user-id"}
+    clinic = {"name": "clinic", "source": "request", "place": "/clinic"}
+    route = {"name": "cancer", "path": "/predict", "baseline": "cancer-v1", "unit": "header:x-user-id", "dimensions": [clinic]}
     read(plane.post("/v1/routes", route), Changed).convergence.require()
 
 

@@ -89,7 +89,8 @@ def _pairs(asked: Question) -> Companion | None:
     worse, same, better = pair_counts(asked)
     gained, lost = (better, worse) if asked.higher_is_better else (worse, better)
     found = mcnemar(same, lost, candidate_only=gained, neither=0)
-    if found.delta is None or found.se is None:
+    if found.delta is None or not found.se:
+        # Without a pair that differs its interval is a point, which claims what no data can.
         return None
     ends = (found.delta - _Z * found.se, found.delta + _Z * found.se)
     one = FixedHorizon(estimate=found.delta, n=found.n, method="mcnemar-mid-p", p=found.mid_p)

@@ -238,6 +238,11 @@ def test_pairs_have_mcnemar_beside_them() -> None:
     assert better.estimate == pytest.approx(-0.02)
 
 
+def test_pairs_that_never_differ_have_nothing_beside_them() -> None:
+    (row, *_) = rows(evidence(SHADOW, pairs(0, 0, 300)))
+    assert row.companion is None
+
+
 def test_means_have_welch_and_the_paired_t_beside_them() -> None:
     sums = [Sum(1, "a", "number", "", 950, 0, 0.0, 950.0), Sum(1, "b", "number", "", 50, 0, 50.0, 100.0)]
     found = beside(evidence(FIVE_PERCENT, sums), -1)
