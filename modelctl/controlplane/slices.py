@@ -13,6 +13,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import msgspec
@@ -22,7 +23,7 @@ from modelctl.controlplane.figures import figure, share
 from modelctl.controlplane.measure import Measure, measure
 from modelctl.statistics import arm_given_event, equal_shares, grid_betting
 from modelctl.statistics.arm_given_event import EventStage
-from modelctl.statistics.comparison import Comparison, State
+from modelctl.statistics.comparison import Comparison
 from modelctl.statistics.difference import Proportion
 from modelctl.statistics.equal_shares import Groups
 from modelctl.statistics.multiplicity import e_bh
@@ -68,13 +69,15 @@ class Slices(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One comparison. `values` are the shares that it compares."""
+    """One comparison by its evidence. `values` are the shares that it compares; `whole` gives the interval as well, which takes
+    ten times as long: so it is asked of what is shown."""
 
     candidate: str
     kind: str
     named: Named
-    result: Comparison
+    log_e: float
     values: tuple[float | None, float | None]
+    whole: Callable[[], Comparison]
 
 
 def slices(evidence: Evidence) -> Slices | None:
@@ -88,8 +91,8 @@ def slices(evidence: Evidence) -> Slices | None:
     )
     if not found and not split_skipped:
         return None
-    flagged = set(e_bh([one.result.log_e for one in found], alpha=FALSE_DISCOVERIES)) if found else set()
-    order = sorted(range(len(found)), key=lambda place: (-found[place].result.log_e, found[place].kind, found[place].named))
+    flagged = set(e_bh([one.log_e for one in found], alpha=FALSE_DISCOVERIES)) if found else set()
+    order = sorted(range(len(found)), key=lambda place: (-found[place].log_e, found[place].kind, found[place].named))
     return Slices(
         compared=len(found),
         flagged=len(flagged),
@@ -120,8 +123,14 @@ def _events(evidence: Evidence, candidate: str, *, metric: str) -> Iterator[Foun
             totals = [_added(total, arm) for total, arm in zip(totals, arms, strict=True)]
             events.append(EventStage(arms[1].k, arms[0].k + arms[1].k, other.answers / (baseline.answers + other.answers)))
         if any(total.n for total in totals):
-            result = arm_given_event.compare(events, alpha=ALPHA)
-            yield Found(candidate=candidate, kind=kind, named=named, result=result, values=(_rate(totals[0]), _rate(totals[1])))
+            yield Found(
+                candidate=candidate,
+                kind=kind,
+                named=named,
+                log_e=arm_given_event.evidence(events),
+                values=(_rate(totals[0]), _rate(totals[1])),
+                whole=partial(arm_given_event.compare, events, alpha=ALPHA),
+            )
 
 
 def _by_slice(evidence: Evidence, arm: str, *, metric: str) -> defaultdict[Named, dict[int, Proportion]]:
@@ -139,21 +148,33 @@ def _pairs(evidence: Evidence, candidate: str) -> Iterator[Found]:
         signs[dimension, value][sign] += row.n
     for named, counted in sorted(signs.items()):
         n = sum(counted.values())
-        result = grid_betting.compare(counted["-"], counted["0"], n_neg=counted["+"], alpha=ALPHA)
-        values = (counted["+"] / n, counted["-"] / n) if n else (None, None)
-        yield Found(candidate=candidate, kind="failures on the same requests", named=named, result=result, values=values)
+        counts, better = (counted["-"], counted["0"]), counted["+"]
+        yield Found(
+            candidate=candidate,
+            kind="failures on the same requests",
+            named=named,
+            log_e=grid_betting.evidence(*counts, n_neg=better),
+            values=(better / n, counts[0] / n) if n else (None, None),
+            whole=partial(grid_betting.compare, *counts, n_neg=better, alpha=ALPHA),
+        )
 
 
 def _disagreements(evidence: Evidence, candidate: str) -> Iterator[Found]:
     sums = _by_slice(evidence, candidate, metric="agreement")
     for named in sorted(sums):
         others = [name for name in sums if name[0] == named[0] and name != named]
-        groups = [Groups(part, _union(sums[name].get(stage) for name in others)) for stage, part in sorted(sums[named].items())]
-        result = equal_shares.compare(groups, alpha=ALPHA)
-        if result.state is State.OK:
+        periods = [Groups(part, _union(sums[name].get(stage) for name in others)) for stage, part in sorted(sums[named].items())]
+        groups = [one for one in periods if one.part.n and one.rest.n]
+        if groups:
             part, rest = _union(one.part for one in groups), _union(one.rest for one in groups)
-            values = (_rate(rest), _rate(part))
-            yield Found(candidate=candidate, kind=DISAGREEMENT, named=named, result=result, values=values)
+            yield Found(
+                candidate=candidate,
+                kind=DISAGREEMENT,
+                named=named,
+                log_e=equal_shares.evidence(groups),
+                values=(_rate(rest), _rate(part)),
+                whole=partial(equal_shares.compare, groups, alpha=ALPHA),
+            )
 
 
 def _named(key: str) -> Named:
@@ -175,6 +196,7 @@ def _rate(part: Proportion) -> float | None:
 
 def _shown(one: Found, *, flagged: bool) -> Slice:
     unit, counts = _UNITS[one.kind]
+    result = one.whole()
     return Slice(
         candidate=one.candidate,
         kind=one.kind,
@@ -182,10 +204,10 @@ def _shown(one: Found, *, flagged: bool) -> Slice:
         value=one.named[1],
         baseline=one.values[0],
         candidate_value=one.values[1],
-        measure=measure(one.result, unit=unit, counts=counts),
+        measure=measure(result, unit=unit, counts=counts),
         flagged=flagged,
-        direction=_direction(one),
-        sentence=_sentence(one, flagged=flagged),
+        direction=_direction(one.kind, result),
+        sentence=_sentence(one, result, flagged=flagged),
     )
 
 
@@ -199,41 +221,40 @@ _UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
-def _direction(one: Found) -> str:
-    result, sides = one.result, ("more", "less") if one.kind == DISAGREEMENT else ("worse", "better")
+def _direction(kind: str, result: Comparison) -> str:
+    sides = ("more", "less") if kind == DISAGREEMENT else ("worse", "better")
     if result.estimate is None or result.estimate == result.null:
         return "even"
     return sides[0] if result.estimate > result.null else sides[1]
 
 
-def _sentence(one: Found, *, flagged: bool) -> str:
-    what = _WORDS[one.kind](one)
+def _sentence(one: Found, result: Comparison, *, flagged: bool) -> str:
+    what = _WORDS[one.kind](one, result)
     stands = "stands out among all slices" if flagged else "may be chance, among so many slices"
     return f"{one.named[0]} {one.named[1]}: {what}; {stands}."
 
 
-def _of_arms(one: Found) -> str:
-    result = one.result
+def _of_arms(one: Found, result: Comparison) -> str:
     if result.estimate is None:
         return f"no {one.kind} of {one.candidate} or the baseline"
     between = f"{figure(_end(result.lower), 'ratio')} to {figure(_end(result.upper), 'ratio')} times the baseline's"
     return f"{share(one.values[1])} {one.kind} of {one.candidate} against {share(one.values[0])}, {between}"
 
 
-def _of_pairs(one: Found) -> str:
+def _of_pairs(one: Found, result: Comparison) -> str:
     return (
-        f"{share(one.values[1])} of {one.result.n:,} pairs failed for {one.candidate} alone, {share(one.values[0])} for the "
-        f"baseline alone, a difference of {share(one.result.lower)} to {share(one.result.upper)}"
+        f"{share(one.values[1])} of {result.n:,} pairs failed for {one.candidate} alone, {share(one.values[0])} for the "
+        f"baseline alone, a difference of {share(result.lower)} to {share(result.upper)}"
     )
 
 
-def _of_answers(one: Found) -> str:
-    between = f"a difference of {share(one.result.lower)} to {share(one.result.upper)}"
+def _of_answers(one: Found, result: Comparison) -> str:
+    between = f"a difference of {share(result.lower)} to {share(result.upper)}"
     here, elsewhere = share(one.values[1]), share(one.values[0])
-    return f"{one.candidate} differs on {here} of {one.result.n:,} pairs, elsewhere on {elsewhere}, {between}"
+    return f"{one.candidate} differs on {here} of {result.n:,} pairs, elsewhere on {elsewhere}, {between}"
 
 
-_WORDS: Mapping[str, Callable[[Found], str]] = MappingProxyType(
+_WORDS: Mapping[str, Callable[[Found, Comparison], str]] = MappingProxyType(
     {
         "failures": _of_arms,
         "wrong predictions": _of_arms,

@@ -92,6 +92,12 @@ def compare(stages: Sequence[EventStage], *, alpha: float) -> Comparison:
     return _comparison(_exp(best), interval, n=total, alpha=alpha, log_e_one=evidence(0.0))
 
 
+def evidence(stages: Sequence[EventStage]) -> float:
+    """The log E of `compare` alone, without its interval. 0 without events."""
+    k, n, shares = _by_share(stages)
+    return float(log_e(k, n, shares=shares)) if n.sum() else 0.0
+
+
 def _by_share(stages: Sequence[EventStage]) -> tuple[Floats, Floats, Floats]:
     """k, n and share of the two-armed stages; stages with equal shares are one, whatever their order."""
     shares = sorted({stage.share for stage in stages if 0 < stage.share < 1})

@@ -34,6 +34,11 @@ def log_e(groups: Groups) -> float:
     return _averaged(groups.part) + _averaged(groups.rest) - common
 
 
+def evidence(periods: Sequence[Groups]) -> float:
+    """The log E of `compare` alone, without its interval. 0 with nothing to compare."""
+    return math.fsum(log_e(one) for one in periods if one.part.n and one.rest.n)
+
+
 def compare(periods: Sequence[Groups], *, alpha: float) -> Comparison:
     """The share of the part minus that of the rest. Each period may have its own common share: their evidence is added.
 
@@ -53,7 +58,7 @@ def compare(periods: Sequence[Groups], *, alpha: float) -> Comparison:
         n=part.n,
         method="equal-shares",
         alpha=alpha,
-        log_e=math.fsum(log_e(one) for one in both),
+        log_e=evidence(both),
     )
 
 

@@ -49,7 +49,6 @@ def compare(n_pos: int, n_zero: int, *, n_neg: int, alpha: float) -> Comparison:
     if min(n_pos, n_zero, n_neg) < 0:
         raise InvalidInput(f"counts of pairs are {n_pos}, {n_zero}, {n_neg}; none can be below 0")
     n = n_pos + n_zero + n_neg
-    both = max(float(log_e_up(n_pos, n_zero, n_neg=n_neg, theta0=0.0)), float(log_e_down(n_pos, n_zero, n_neg=n_neg, theta0=0.0)))
     return Comparison(
         estimate=(n_pos - n_neg) / n if n else None,
         lower=_lower(n_pos, n_zero, n_neg=n_neg, alpha=alpha),
@@ -57,10 +56,16 @@ def compare(n_pos: int, n_zero: int, *, n_neg: int, alpha: float) -> Comparison:
         n=n,
         method="grid-betting",
         alpha=alpha,
-        log_e=both - math.log(2) if n else 0.0,
+        log_e=evidence(n_pos, n_zero, n_neg=n_neg),
         state=State.OK if n else State.NO_DATA,
         reason="" if n else "no pairs yet",
     )
+
+
+def evidence(n_pos: int, n_zero: int, *, n_neg: int) -> float:
+    """The log E of `compare` alone, without its interval. 0 without pairs."""
+    up, down = (float(bet(n_pos, n_zero, n_neg=n_neg, theta0=0.0)) for bet in (log_e_up, log_e_down))
+    return max(up, down) - math.log(2) if n_pos + n_zero + n_neg else 0.0
 
 
 def _lower(n_pos: int, n_zero: int, *, n_neg: int, alpha: float) -> float:
