@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, func, select
 
-from modelctl.store.summing import same_key
+from modelctl.store.summing import minutes_of, same_key
 from modelctl.store.tables import pivot, rollout, rollup, rollup_total
 
 _LATENCY = "latency"
@@ -72,10 +72,11 @@ def _whole(connection: Connection, route: str, *, rollouts: Sequence[int], metri
 def _since(connection: Connection, route: str, *, since: int, metrics: Sequence[str]) -> Sequence[Row[Any]]:
     """What was answered without a rollout."""
     total = rollup_total.c
+    keys, source = minutes_of(total.route == route, total.rollout == 0, total.metric.in_(metrics))
+    grouped = (keys.rollout, keys.arm, keys.metric, keys.key)
     added = [func.sum(rollup.c[name]).label(name) for name in _SUMS]
-    query = select(*_KEYS, *added).join_from(rollup_total, rollup, same_key())
-    query = query.where(total.route == route, total.rollout == 0, total.metric.in_(metrics), rollup.c.minute >= since)
-    return connection.execute(query.group_by(*_KEYS)).all()
+    query = select(*grouped, *added).select_from(source).where(rollup.c.minute >= since)
+    return connection.execute(query.group_by(*grouped)).all()
 
 
 def _past(row: Row[Any], pivots: Mapping[tuple[int, str], float]) -> PastSum:
