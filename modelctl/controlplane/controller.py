@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from starlette.concurrency import run_in_threadpool
 
-from modelctl.controlplane.fleet import Command, Convergence, Fleet
+from modelctl.controlplane.fleet import Command, Fleet
 from modelctl.controlplane.operations.change import Author, Change
 from modelctl.controlplane.steering import CONTROLLER, steer
 from modelctl.controlplane.watching import watch, watched
@@ -43,6 +43,7 @@ class Controller:
         self._silent = False
         self._faults: dict[int, str] = {}
         self._due: dict[int, int] = {}
+        self._moved: list[Change[Rollout]] = []
 
     async def run(self) -> None:
         """Turns every second until it is cancelled. Without a database it waits and goes on."""
@@ -55,7 +56,10 @@ class Controller:
     async def turn(self) -> None:
         """One round: newer tables, the lease, and a look at every rollout that is open or watched."""
         try:
-            await self._turn()
+            try:
+                await self._turn()
+            finally:
+                await self._settle()
         except StoreError as error:
             self._waits("the controller waits for the database: %s", error)
         except Exception as error:  # noqa: BLE001 whatever it is, the next round comes
@@ -118,22 +122,32 @@ class Controller:
 
     async def _look(self, rollout: Rollout) -> None:
         change = await run_in_threadpool(steer, self._engine, rollout.id, at=self._clock(), guard=self._guard)
-        if change is None:
-            return
-        moved = change.subject
-        convergence = await self._conclude(change, since=self._clock())
-        if moved.phase is Phase.ROLLED_BACK:
-            author = Author(actor=CONTROLLER, at=moved.closed_at * 1000)
-            await run_in_threadpool(record_zero, self._engine, moved, convergence=convergence, author=author)
+        if change is not None:
+            self._fleet.publish(change.table)
+            self._moved.append(change)
 
     async def _watch(self, rollout: Rollout) -> None:
         change = await run_in_threadpool(watch, self._engine, rollout, at=self._clock(), guard=self._guard)
         if change is not None:
-            await self._conclude(change, since=self._clock())
+            self._fleet.publish(change.table)
 
-    async def _conclude(self, change: Change[Any], *, since: int) -> Convergence:
-        self._fleet.publish(change.table)
-        return await self._fleet.converged(Command(version=change.table.version, since=since, bereft=change.bereft))
+    async def _settle(self) -> None:
+        """Waits for the routers once for all that was moved in the round: one that is slow delays no other rollout's verdict."""
+        moved, self._moved = self._moved, []
+        await asyncio.gather(*(self._conclude(change) for change in moved))
+
+    async def _conclude(self, change: Change[Rollout]) -> None:
+        moved = change.subject
+        if moved.phase is not Phase.ROLLED_BACK:
+            return
+        since = moved.closed_at * 1000
+        command = Command(version=change.table.version, since=since, bereft=change.bereft)
+        convergence = await self._fleet.converged(command)
+        author = Author(actor=CONTROLLER, at=since)
+        try:
+            await run_in_threadpool(record_zero, self._engine, moved, convergence=convergence, author=author)
+        except ModelctlError as error:
+            log.warning("when the candidates of rollout %d got nothing more was not written down: %s", moved.id, error)
 
     def _fault(self, rollout: Rollout, error: Exception) -> None:
         said = f"{type(error).__name__}: {error}"

@@ -11,7 +11,7 @@ from modelctl.store.past import PastSum, Window, past_sums, requests_since
 
 DAYS = 7
 RATE_HOURS = 24
-LATENCY_HOURS = 24
+LATENCY_HOURS = 6
 _MINUTE = 60_000_000
 _METRICS = (
     *("requests", "error", "latency", "number", "labelled", "accuracy", "log_loss", "brier", "absolute_error", "reward"),

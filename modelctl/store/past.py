@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, func, select
 
-from modelctl.store.summing import same_key
+from modelctl.store.summing import minutes_of, same_key
 from modelctl.store.tables import pivot, rollout, rollup, rollup_total
 
 _LATENCY = "latency"
@@ -53,8 +53,12 @@ def past_sums(connection: Connection, route: str, *, window: Window, metrics: Se
 def requests_since(connection: Connection, route: str, *, since: int) -> tuple[int, int | None]:
     """How many requests the route answered from the minute `since` on, and the first minute it did; None without any."""
     total = rollup_total.c
-    query = select(func.sum(rollup.c.n), func.min(rollup.c.minute)).join_from(rollup_total, rollup, same_key())
-    row = connection.execute(query.where(total.route == route, total.metric == "requests", rollup.c.minute >= since)).one()
+    lately = (same_key(), rollup.c.minute >= since)
+    # One range of the index for each key: as a join, SQLite would look through all minutes of the route.
+    counted = select(func.sum(rollup.c.n)).where(*lately).scalar_subquery()
+    first = select(func.min(rollup.c.minute)).where(*lately).scalar_subquery()
+    query = select(func.sum(counted), func.min(first)).where(total.route == route, total.metric == "requests")
+    row = connection.execute(query).one()
     return int(row[0] or 0), row[1]
 
 
@@ -68,10 +72,11 @@ def _whole(connection: Connection, route: str, *, rollouts: Sequence[int], metri
 def _since(connection: Connection, route: str, *, since: int, metrics: Sequence[str]) -> Sequence[Row[Any]]:
     """What was answered without a rollout."""
     total = rollup_total.c
+    keys, source = minutes_of(total.route == route, total.rollout == 0, total.metric.in_(metrics))
+    grouped = (keys.rollout, keys.arm, keys.metric, keys.key)
     added = [func.sum(rollup.c[name]).label(name) for name in _SUMS]
-    query = select(*_KEYS, *added).join_from(rollup_total, rollup, same_key())
-    query = query.where(total.route == route, total.rollout == 0, total.metric.in_(metrics), rollup.c.minute >= since)
-    return connection.execute(query.group_by(*_KEYS)).all()
+    query = select(*grouped, *added).select_from(source).where(rollup.c.minute >= since)
+    return connection.execute(query.group_by(*grouped)).all()
 
 
 def _past(row: Row[Any], pivots: Mapping[tuple[int, str], float]) -> PastSum:

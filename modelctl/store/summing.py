@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, func, select
 
 from modelctl.store.engine import upsert_adding
 from modelctl.store.tables import pivot, rollup, rollup_total
 
 _SUMS = ("n", "k", "s1", "s2", "sp")
+_ALL = 1 << 31
 _TOUCHED = ("requests", "units", "funnel")
 """Every record is counted in one of these metrics."""
 
@@ -50,16 +51,17 @@ def _over_minutes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def sums(connection: Connection, route: str, *, rollout: int, since: int = 0, metrics: tuple[str, ...] = ()) -> tuple[Sum, ...]:
     """The route's sums under a rollout (0 for none) from the minute `since` (Unix time / 60 s) on; without names of all metrics."""
     total = rollup_total.c
-    keys = (total.stage, total.arm, total.metric, total.key)
     where = [total.route == route, total.rollout == rollout]
     where += [total.metric.in_(metrics)] if metrics else []
-    query = select(rollup_total).where(*where)
     if since:
+        keys, source = minutes_of(*where)
         added = [func.sum(rollup.c[name]).label(name) for name in _SUMS]
-        # By way of the totals, so that each key's minutes are one range of the index.
-        query = select(*keys, *added).join_from(rollup_total, rollup, same_key()).where(*where, rollup.c.minute >= since)
-        query = query.group_by(*keys)
-    return tuple(map(_sum, connection.execute(query.order_by(*keys))))
+        query = select(keys.stage, keys.arm, keys.metric, keys.key, *added).select_from(source).where(rollup.c.minute >= since)
+        query = query.group_by(keys.stage, keys.arm, keys.metric, keys.key)
+    else:
+        query = select(rollup_total).where(*where)
+    found = map(_sum, connection.execute(query))
+    return tuple(sorted(found, key=lambda one: (one.stage, one.arm, one.metric, one.key)))
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,3 +115,14 @@ def _newest(connection: Connection, *mine: ColumnElement[bool]) -> int | None:
 def same_key() -> ColumnElement[bool]:
     """A row of `rollup` belongs to a row of its totals: the start of the key, so that one of its minutes is found by the index."""
     return and_(*(rollup.c[column.name] == column for column in rollup_total.primary_key))
+
+
+def minutes_of(*where: ColumnElement[bool]) -> tuple[Any, FromClause]:
+    """The columns of the totals' rows that are chosen, and these rows joined with those of `rollup` of the same key.
+
+    The choice is made first, so that each key's minutes are one range of the index: asked at once, SQLite would go through all
+    minutes of the route.
+    """
+    chosen = select(*rollup_total.primary_key).where(*where).limit(_ALL).cte("chosen")
+    on = and_(*(rollup.c[column.name] == chosen.c[column.name] for column in rollup_total.primary_key))
+    return chosen.c, chosen.join(rollup, on)

@@ -148,3 +148,30 @@ def test_whoever_of_two_is_left_takes_traffic_away_and_nothing_is_done_twice(
         ledger.conserved()
     finally:
         put_mood(models["new"], "well")
+
+
+def test_without_the_database_automation_stands_still_and_afterwards_sees_what_happened(
+    pair: Pair, server: PostgresServer, *, models: Mapping[str, str]
+) -> None:
+    ledger = Ledger(server.get_uri())
+    for name, url in models.items():
+        pair.modelctl(1, "backend", "add", name, url)
+    pair.modelctl(1, "route", "add", "away", "--path", "/away", "--backend", "old")
+    pair.modelctl(1, "canary", "away", "new", "--percent", "20", *GATE)
+    until(lambda: answers(f"http://127.0.0.1:{pair.port}/away"), what="the route")
+    try:
+        with flowing(Load(pair.port, bodies("away", "/away"), connections=16, rate=RATE)) as flow:
+            flow.wait_for(200)
+            server.stop()
+            put_mood(models["new"], "failing")
+            sleep(8)
+            assert "new" in {reply.arm for reply in flow.replies[-100:]}  # nobody can decide
+            put_mood(models["new"], "well")  # it has recovered; what it did is on record
+            server.ensure_postgres_running()
+            until(lambda: {reply.arm for reply in flow.replies[-100:]} == {"old"}, what="the evidence to be judged", within=30)
+            replies = flow.stop()
+        assert phases(ledger) == ["rolled-back"]
+        ledger.recorded([reply._replace(status=200) for reply in replies], "away")
+        ledger.conserved()
+    finally:
+        put_mood(models["new"], "well")
