@@ -77,4 +77,10 @@ def freeze_text(freeze: Freeze) -> str:
     if freeze.weekly is None:
         return "until it is removed" if not freeze.until_at else "for a limited time"
     weekly = freeze.weekly
-    return f"every {', '.join(weekly.days)} from {weekly.start} {weekly.zone} for {weekly.minutes} minutes"
+    return f"{', '.join(weekly.days)} from {weekly.start} for {_lasting(weekly.minutes)} ({weekly.zone})"
+
+
+def _lasting(minutes: int) -> str:
+    """3840 is 2d 16h."""
+    parts = ((minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "m"))
+    return " ".join(f"{number}{unit}" for number, unit in parts if number)

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from modelctl.conduct import AtEnd, Mode
+from modelctl.controlplane.figures import duration
 from modelctl.gate import GateRole
 from modelctl.rollout import Phase, Rollout, Step, Verb
 from modelctl.traffic import ALL, Role
@@ -126,6 +127,15 @@ def binding(standing: Standing) -> tuple[Block, ...]:
     return tuple(block for block in barriers(standing) if block.barrier in mine)
 
 
+def raise_command(standing: Standing) -> str:
+    """What a person types for the next raise."""
+    rollout = standing.rollout
+    if not standing.promotes:
+        return f"modelctl {Verb.ADVANCE} {rollout.route}"
+    named = f" --winner {standing.winner or 'NAME'}" if len(rollout.candidates) > 1 else ""
+    return f"modelctl {Verb.PROMOTE} {rollout.route}{named}"
+
+
 def bounded(rollout: Rollout) -> bool:
     """Whether a margin or limit is declared, so that harmlessness can be proven."""
     return any(gate.role in (GateRole.GUARDRAIL, GateRole.EQUIVALENCE) for gate in rollout.gates)
@@ -219,20 +229,22 @@ RULES: tuple[Callable[[Standing], Intent | None], ...] = (_ended, _harm, _promot
 
 def _barriers(standing: Standing) -> Iterator[Block]:
     rollout, conduct, route = standing.rollout, standing.rollout.conduct, standing.rollout.route
-    command = f"modelctl {Verb.PROMOTE if standing.promotes else Verb.ADVANCE} {route}"
+    command = raise_command(standing)
+    forced = f"{command} --force --reason WHY"
     if rollout.holds:
         yield _held(standing)
     if rollout.phase is Phase.PAUSED:
         yield Block(Barrier.PAUSE, "It is paused.", f"modelctl resume {route}")
     for sentence in _unproven(standing):
-        yield Block(Barrier.GATE, sentence, f"{command} --force --reason WHY")
+        # Without margins it is a person's decision, and needs no force.
+        yield Block(Barrier.GATE, sentence, forced if bounded(rollout) else command)
     if rollout.current.hold:
         yield Block(Barrier.STEP, f"The step {rollout.current.title!r} holds until a person goes on.", command)
     if standing.share > conduct.ceiling_bp:
         share = f"{standing.share / 100:g}%, above the ceiling of {conduct.ceiling_bp / 100:g}%"
         yield Block(Barrier.CEILING, f"It would give the candidate {share} for automation.", command)
     if standing.frozen:
-        yield Block(Barrier.FREEZE, standing.frozen, f"{command} --force --reason WHY")
+        yield Block(Barrier.FREEZE, standing.frozen, forced)
     if standing.share == ALL and (lacking := _approvals_lacking(rollout)):
         people = "one more person" if lacking == 1 else f"{lacking} more people"
         yield Block(
@@ -242,9 +254,7 @@ def _barriers(standing: Standing) -> Iterator[Block]:
         )
     if standing.promotes and len(rollout.candidates) > 1 and not standing.winner:
         names = ", ".join(rollout.candidates)
-        yield Block(
-            Barrier.WINNER, f"There are several candidates ({names}): a person names the winner.", f"{command} --winner NAME"
-        )
+        yield Block(Barrier.WINNER, f"There are several candidates ({names}): a person names the winner.", command)
     if standing.at < bakes_until(rollout):
         left = duration(bakes_until(rollout) - standing.at)
         yield Block(Barrier.BAKE, f"The step bakes for another {left}.", command)
@@ -253,9 +263,8 @@ def _barriers(standing: Standing) -> Iterator[Block]:
 
 
 def _held(standing: Standing) -> Block:
-    verb = Verb.PROMOTE if standing.promotes else Verb.ADVANCE
     said = standing.rollout.holds or standing.sentence
-    return Block(Barrier.HOLD, f"Automation stopped: {said}", f"modelctl {verb} {standing.rollout.route} --force --reason WHY")
+    return Block(Barrier.HOLD, f"Automation stopped: {said}", f"{raise_command(standing)} --force --reason WHY")
 
 
 def _unproven(standing: Standing) -> tuple[str, ...]:
@@ -287,11 +296,3 @@ def _aim(standing: Standing) -> str:
     if standing.promotes:
         return f"promote {', '.join(rollout.candidates)}"
     return f"advance to {rollout.steps[rollout.step + 1].title}"
-
-
-def duration(ms: int) -> str:
-    """A time as people say it, in its two largest units: 5400000 is 1 h 30 m."""
-    seconds = -(-ms // 1000)
-    parts = ((seconds // 86_400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
-    said = [f"{number} {unit}" for number, unit in parts if number]
-    return " ".join(said[:2]) or "0 s"

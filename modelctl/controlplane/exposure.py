@@ -61,14 +61,14 @@ def missing_at(harm: Harm, share_bp: int) -> str:
     share = share_bp / ALL
     name = f"{harm.candidate}, {harm.title}"
     if harm.reason:
-        return f"{name}: {harm.reason}; no data never passes"
+        return f"{name}: {harm.reason}; no data never passes."
     largest = harm.largest
     if largest is None:
-        return f"{name}: no harm is excluded yet"
+        return f"{name}: no harm is excluded yet."
     if share * largest < harm.margin:
         return ""
     margin, most = amount(harm.margin, harm.unit), amount(largest, harm.unit)
     if share == 1:
-        return f"{name}: harm above {most} excluded; margin {margin} not reached"
+        return f"{name}: harm above {most} excluded; margin {margin} not reached."
     reduced = amount(share * largest, harm.unit)
-    return f"{name}: harm above {most} excluded, which is {reduced} at a share of {share:.4g}; margin {margin} not reached"
+    return f"{name}: harm above {most} excluded, which is {reduced} at a share of {share * 100:.4g}%; margin {margin} not reached."

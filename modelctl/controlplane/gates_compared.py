@@ -17,6 +17,9 @@ from modelctl.statistics.comparison import Comparison
 from modelctl.statistics.moments import merge_all
 from modelctl.statistics.verdict import Criterion, Finding, Role, criterion
 
+WARMING = " (slowness is not judged in the first minute of a stage)"
+"""Why nothing is known of it at first."""
+
 _UNITS = {Design.PAIRED: "pairs", Design.SPLIT: "requests", Design.LIMIT: "requests"}
 _PASSABLE = frozenset({Finding.NOT_WORSE, Finding.WORSE_WITHIN_MARGIN})
 _HOW = {Design.PAIRED: "same requests", Design.SPLIT: "", Design.LIMIT: "alone"}
@@ -67,8 +70,9 @@ def title_of(asked: Question) -> str:
 def _row(asked: Question, found: Criterion, *, for_rollback: Comparison, for_promote: Comparison) -> Row:
     lower, upper = _shown_ends(asked, for_rollback=for_rollback, for_promote=for_promote)
     unit, counts = _unit(asked)
+    warming = WARMING if for_rollback.reason and not for_rollback.n and asked.gate.slower_ms else ""
     row = row_of(
-        replace(for_rollback, lower=lower, upper=upper),
+        replace(for_rollback, lower=lower, upper=upper, reason=f"{for_rollback.reason}{warming}"),
         names=(asked.candidate, asked.metric.name, title_of(asked), unit, counts),
         values=_values(asked),
     )

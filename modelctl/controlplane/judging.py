@@ -72,10 +72,10 @@ def missing_for(judgement: Judgement, candidate_share_bp: int) -> tuple[str, ...
     if judgement.word == Word.ROLLBACK.value:
         found.append(judgement.sentence)
     if not judgement.harms:
-        found.append("no guardrail or equivalence is declared, so no harm is ever excluded")
+        found.append("No guardrail or equivalence is declared, so no harm is ever excluded.")
     now = [harm for harm in judgement.harms if not harm.later]
     if judgement.harms and not now:
-        found.append("every gate is a limit on answers to clients, and the candidate has given none: nothing is known of it")
+        found.append("Every gate is a limit on answers to clients, and the candidate has given none: nothing is known of it.")
     return (*found, *(text for harm in now if (text := missing_at(harm, candidate_share_bp))))
 
 

@@ -62,7 +62,8 @@ def _decision(look: Look, kind: str, *, at: int) -> Decision:
     if kind.startswith(LOOK):
         sentence = f"{look.judgement.look!r} of max_n: {sentence}"
     if kind.startswith("advance:"):
-        sentence = f"The gate of step {kind.partition(':')[2]} is passed. {sentence}"
+        step = standing.rollout.steps[int(kind.partition(":")[2])]
+        sentence = f"The gate of the step {step.title!r} is passed. The whole rollout: {sentence}"
     return Decision(rollout=standing.rollout.id, kind=kind, at=at, sentence=sentence)
 
 

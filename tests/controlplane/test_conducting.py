@@ -13,9 +13,9 @@ from modelctl.controlplane.conducting import (
     Barrier,
     Intent,
     Standing,
+    barriers,
     binding,
     contradicted,
-    duration,
     findings,
     next_move,
     share_of,
@@ -139,7 +139,7 @@ def test_automation_says_what_it_waits_for_and_what_clears_it(seen: Standing, ba
 def test_a_bake_that_is_all_that_is_waited_for_says_when_it_is_over() -> None:
     intent = next_move(standing(rollout(conduct=auto(bake_ms=2 * HOUR))))
     assert intent.due_at == OPENED + 2 * HOUR
-    assert "bakes for another 1 h" in intent.sentence
+    assert "bakes for another 1h 00m" in intent.sentence
     assert next_move(standing(rollout(conduct=auto(bake_ms=2 * HOUR)), at=OPENED + 2 * HOUR)).verb is Verb.ADVANCE
 
 
@@ -193,13 +193,6 @@ def test_a_proof_that_the_evidence_takes_back_is_told_and_stands() -> None:
     assert contradicted(standing(LAST, "continue", latched={"rollback": OPENED})) == ("rollback",)
 
 
-@pytest.mark.parametrize(
-    ("ms", "said"), [(0, "0 s"), (1, "1 s"), (90_000, "1 m 30 s"), (5_400_000, "1 h 30 m"), (604_800_000, "7 d")]
-)
-def test_durations_are_said_in_two_units(ms: int, said: str) -> None:
-    assert duration(ms) == said
-
-
 CONDUCTS = st.builds(
     Conduct,
     mode=st.sampled_from(Mode),
@@ -221,6 +214,7 @@ ROLLOUTS = st.builds(
 ).flatmap(lambda made: st.integers(0, len(made.steps) - 1).map(lambda at: msgspec.structs.replace(made, step=at)))
 STANDINGS = st.builds(
     Standing,
+    barriers,
     rollout=ROLLOUTS,
     word=st.sampled_from(WORDS),
     sentence=st.just("So it is."),
@@ -286,3 +280,16 @@ LOOSENED: tuple[Callable[[Standing], Standing], ...] = (
 def test_taking_a_barrier_away_never_adds_another(seen: Standing, loosen: Callable[[Standing], Standing]) -> None:
     before = {block.barrier for block in binding(seen)}
     assert {block.barrier for block in binding(loosen(seen))} <= before <= BINDING
+
+
+def test_without_margins_a_person_decides_and_needs_no_force() -> None:
+    gate = barriers(standing(rollout(gates=(), conduct=auto())))[0]
+    assert (gate.barrier, gate.command) == (Barrier.GATE, "modelctl advance fraud")
+
+
+def test_the_command_that_promotes_one_of_several_candidates_has_a_place_for_the_winner() -> None:
+    several = standing(msgspec.structs.replace(LAST, candidates=("b", "c")), "continue")
+    assert {block.command for block in barriers(several)} == {
+        "modelctl promote fraud --winner NAME --force --reason WHY",
+        "modelctl promote fraud --winner NAME",
+    }

@@ -187,7 +187,7 @@ def test_promotion_waits_for_a_second_person(program: Program) -> None:
     assert opened.next.command == "modelctl approve fraud"
     with pytest.raises(GateNotPassed, match="must approve"):
         program.move(Verb.PROMOTE)
-    with pytest.raises(InvalidInput, match="somebody else has to approve"):
+    with pytest.raises(InvalidInput, match="another person runs `modelctl approve fraud`"):
         approve_rollout(program.engine, started.id, author=program.author("ann"))
     with pytest.raises(InvalidInput, match="say who you are"):
         approve_rollout(program.engine, started.id, author=program.author("anonymous"))
@@ -222,7 +222,7 @@ def test_a_schedule_ends_in_either_mode(program: Program) -> None:
     assert program.rollout().open
     look(program, 1)
     assert program.rollout().phase is Phase.COMPLETED
-    assert "schedule of 1 h is over" in program.events()[-1].reason
+    assert "schedule of 1h 00m is over" in program.events()[-1].reason
 
 
 def test_a_paused_rollout_is_not_raised_and_goes_on_when_it_is_resumed(program: Program) -> None:

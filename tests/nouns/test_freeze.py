@@ -74,5 +74,5 @@ def test_a_freeze_that_cannot_be_is_refused(make: object, sentence: str) -> None
 
 def test_a_freeze_says_when_it_holds() -> None:
     weekly = Weekly(days=("fri", "sat"), start="16:00", minutes=90, zone="Europe/Berlin")
-    assert freeze_text(Freeze(weekly=weekly)) == "every fri, sat from 16:00 Europe/Berlin for 90 minutes"
+    assert freeze_text(Freeze(weekly=weekly)) == "fri, sat from 16:00 for 1h 30m (Europe/Berlin)"
     assert freeze_text(Freeze()) == "until it is removed"

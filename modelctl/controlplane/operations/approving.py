@@ -41,7 +41,11 @@ def _check_author(rollout: Rollout, author: Author) -> None:
     if author.actor == ANONYMOUS:
         raise InvalidInput("an approval is somebody's: say who you are (modelctl-actor, or `actor` in the body)")
     if author.actor == rollout.actor:
-        raise InvalidInput(f"{author.actor!r} started {name}; somebody else has to approve it")
+        asked = f"it asks for {rollout.conduct.approvals}" if rollout.conduct.approvals else "it asks for none"
+        raise InvalidInput(
+            f"{author.actor!r} started {name}, so this approval would not count ({asked}); another person runs "
+            f"`modelctl approve {rollout.route}`"
+        )
 
 
 def _event(rollout: Rollout, *, author: Author, detail: dict[str, int]) -> Event:

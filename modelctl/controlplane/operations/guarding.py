@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy import Connection
 
-from modelctl.controlplane.conducting import Block, binding
+from modelctl.controlplane.conducting import Standing, binding, raise_command
 from modelctl.controlplane.latching import latch
 from modelctl.controlplane.operations.change import Author
 from modelctl.controlplane.standing import look_at
@@ -24,15 +24,17 @@ def pass_barriers(connection: Connection, rollout: Rollout, *, verb: Verb, force
         raise InvalidInput(f"say why the {verb} has to be forced: --reason WHY; the history keeps it")
     look = look_at(connection, rollout, at=author.at)
     latch(connection, look, author=author)
-    barred = binding(msgspec.structs.replace(look.standing, leap=verb is Verb.PROMOTE))
+    standing = msgspec.structs.replace(look.standing, leap=verb is Verb.PROMOTE)
+    barred = binding(standing)
     if barred and not force:
-        raise GateNotPassed(_refusal(rollout, verb, barred=barred))
+        raise GateNotPassed(_refusal(standing, verb))
     return tuple(block.sentence for block in barred)
 
 
-def _refusal(rollout: Rollout, verb: Verb, *, barred: tuple[Block, ...]) -> str:
+def _refusal(standing: Standing, verb: Verb) -> str:
+    rollout, barred = standing.rollout, binding(standing)
+    forced = f"{raise_command(standing)} --force --reason WHY"
+    clears = "".join(f"\n  {command}" for command in dict.fromkeys(block.command for block in barred) if command != forced)
     missing = " ".join(block.sentence for block in barred)
-    commands = dict.fromkeys((*(block.command for block in barred), f"modelctl {verb} {rollout.route} --force --reason WHY"))
-    return f"cannot {verb} rollout {rollout.id} of route {rollout.route!r} yet: {missing} To go ahead all the same, say why:\n" + (
-        "\n".join(f"  {command}" for command in commands)
-    )
+    named = f"rollout {rollout.id} of route {rollout.route!r}"
+    return f"cannot {verb} {named} yet: {missing}{clears}\nTo go ahead all the same, say why:\n  {forced}"
