@@ -6,7 +6,7 @@ from one without this program.
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -24,6 +24,9 @@ from modelctl.store.summing import Sum
 VERSION = 1
 TOLERANCE = 1e-9
 """Relative: numbers that differ by less are the same."""
+
+_DECLARED = ("strategy", "baseline", "candidates", "steps", "unit", "gates", "conduct", "fields", "dimensions")
+"""What the SHA-256 is of, as JSON with sorted keys and no spaces."""
 
 _WORDING = frozenset({"sentence", "needs", "commands", "margins", "reason", "forecast", "title", "faults"})
 """What may be said in other words by another version."""
@@ -100,7 +103,7 @@ def read_bundle(body: bytes) -> Bundle:
 
 def recompute(body: bytes) -> Verification:
     """Judges the bundle's evidence again. Raises Corrupt when it is no bundle."""
-    bundle = read_bundle(body)
+    bundle, written = read_bundle(body), msgspec.json.decode(body)
     evidence = Evidence(
         rollout=bundle.rollout,
         stages=bundle.stages,
@@ -112,36 +115,38 @@ def recompute(body: bytes) -> Verification:
     compared = compare(evidence, at=bundle.at)
     again = msgspec.structs.replace(
         bundle,
-        sha256=configuration_hash(bundle.rollout),
+        sha256=_hash(written["rollout"]),
         results=tuple(one.row for one in compared),
         judgement=judge_compared(evidence, compared, at=bundle.at, funnels=funnels_of(evidence)),
     )
-    found = _differences(_checked(bundle), _checked(again), place="")
+    found = _differences(_checked(written), _checked(msgspec.json.decode(msgspec.json.encode(again))), place="")
     return Verification(word=again.judgement.word, differences=tuple(found))
 
 
 def configuration_hash(rollout: Rollout) -> str:
     """SHA-256, in hex, of what was declared before the data: arms, ladder, unit, gates, conduct and own metrics."""
-    parts = (rollout.strategy, rollout.baseline, rollout.candidates, rollout.steps, rollout.unit)
-    declared = (*parts, rollout.gates, rollout.conduct, rollout.fields, rollout.dimensions)
-    return hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()
+    return _hash(msgspec.to_builtins(rollout))
+
+
+def _hash(rollout: Mapping[str, Any]) -> str:
+    """Of the JSON that was written, not of what this version makes of it: a field that is new here is not in older bundles."""
+    declared = {name: rollout.get(name) for name in _DECLARED}
+    return hashlib.sha256(msgspec.json.encode(declared, order="sorted")).hexdigest()
 
 
 def _place(row: Sum) -> tuple[int, str, str, str]:
     return row.stage, row.arm, row.metric, row.key
 
 
-def _checked(bundle: Bundle) -> dict[str, Any]:
-    names = ("sha256", "results", "judgement")
-    found: dict[str, Any] = msgspec.to_builtins({name: getattr(bundle, name) for name in names})
-    return found
+def _checked(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: document[name] for name in ("sha256", "results", "judgement")}
 
 
 def _differences(written: Any, again: Any, *, place: str) -> Iterator[Difference]:  # noqa: ANN401 - any JSON
     if isinstance(written, dict) and isinstance(again, dict):
-        for key in sorted(written.keys() | again.keys()):
-            if key not in _WORDING:
-                yield from _differences(written.get(key), again.get(key), place=f"{place}.{key}" if place else key)
+        # What a newer version adds to a row was not claimed by this bundle.
+        for key in sorted(written.keys() - _WORDING):
+            yield from _differences(written.get(key), again.get(key), place=f"{place}.{key}" if place else key)
     elif isinstance(written, (list, tuple)) and isinstance(again, (list, tuple)) and len(written) == len(again):
         for number, (one, other) in enumerate(zip(written, again, strict=True)):
             yield from _differences(one, other, place=f"{place}[{number}]")

@@ -1,5 +1,6 @@
 """Bundles: the same evidence gives the same bytes, anyone can recompute the verdict, and a changed number is found."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -139,3 +140,16 @@ def test_what_a_judgement_reads_is_enough_for_the_same_verdict_as_of_everything(
     assert ("c", "requests") not in read
     assert {("a", "label"), ("b", "pair_latency"), ("c", "requests")} <= {(row.arm, row.metric) for row in rows}
     assert not read & {("a", "label"), ("b", "pair_latency")}
+
+
+def test_a_bundle_from_before_gates_and_rows_had_all_their_fields_is_judged_the_same() -> None:
+    document: dict[str, Any] = json.loads(bundle_of(BOTH, SUMS))
+    for gate in document["rollout"]["gates"]:
+        del gate["slice"]
+    for row in document["results"]:
+        del row["companion"]
+    names = ("strategy", "baseline", "candidates", "steps", "unit", "gates", "conduct", "fields", "dimensions")
+    declared = {name: document["rollout"][name] for name in names}
+    canonical = json.dumps(declared, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    document["sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
+    assert recompute(json.dumps(document).encode()).differences == ()

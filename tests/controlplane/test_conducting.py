@@ -13,7 +13,6 @@ from modelctl.controlplane.conducting import (
     Barrier,
     Intent,
     Standing,
-    barriers,
     binding,
     contradicted,
     findings,
@@ -214,7 +213,6 @@ ROLLOUTS = st.builds(
 ).flatmap(lambda made: st.integers(0, len(made.steps) - 1).map(lambda at: msgspec.structs.replace(made, step=at)))
 STANDINGS = st.builds(
     Standing,
-    barriers,
     rollout=ROLLOUTS,
     word=st.sampled_from(WORDS),
     sentence=st.just("So it is."),
@@ -283,13 +281,13 @@ def test_taking_a_barrier_away_never_adds_another(seen: Standing, loosen: Callab
 
 
 def test_without_margins_a_person_decides_and_needs_no_force() -> None:
-    gate = barriers(standing(rollout(gates=(), conduct=auto())))[0]
+    gate = next_move(standing(rollout(gates=(), conduct=auto()))).blocked_by[0]
     assert (gate.barrier, gate.command) == (Barrier.GATE, "modelctl advance fraud")
 
 
 def test_the_command_that_promotes_one_of_several_candidates_has_a_place_for_the_winner() -> None:
     several = standing(msgspec.structs.replace(LAST, candidates=("b", "c")), "continue")
-    assert {block.command for block in barriers(several)} == {
+    assert {block.command for block in next_move(several).blocked_by} == {
         "modelctl promote fraud --winner NAME --force --reason WHY",
         "modelctl promote fraud --winner NAME",
     }
