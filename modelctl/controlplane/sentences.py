@@ -126,7 +126,7 @@ def _effect(row: Row) -> str:
 
 def _harm(row: Row) -> str:
     """What is proven. Failures without a margin are said as such."""
-    name, tolerated = row.candidate_name, f", margin {amount(row.margin, row.margin_unit)}" if row.gate else ""
+    name, tolerated = row.candidate_name, f", {_tolerated(row)}" if row.gate else ""
     figures = f"{figure(row.lower, row.unit)} to {figure(row.upper, row.unit)}"
     if row.unit == "ratio" and row.metric in ("failure_ratio", "error_rate"):
         return f"{name} fails {figures} times as often as the baseline ({row.n:,} failures seen{tolerated})."
@@ -141,6 +141,13 @@ def _harm(row: Row) -> str:
     return f"{name} fails more: {values}, a difference of {figures} ({row.n:,} {row.counts}; {row.title})."
 
 
+def _tolerated(row: Row) -> str:
+    """The margin or the limit, as it was declared."""
+    if row.design == "limit":
+        return f"limit {amount(row.null, row.margin_unit)}"
+    return f"margin {amount(row.margin, row.margin_unit)}"
+
+
 def _ruled_out(row: Row) -> str:
     name = f"{row.candidate_name}, {row.title}"
     most = most_harm(row)
@@ -148,4 +155,6 @@ def _ruled_out(row: Row) -> str:
         return f"{name}: {row.reason or 'no harm is excluded'}."
     if row.role == "success":
         return f"{name}: no improvement proven, {_effect(row)}."
-    return f"{name}: harm above {amount(most, row.margin_unit)} excluded; margin {amount(row.margin, row.margin_unit)} not reached."
+    if row.design == "limit":
+        return f"{name}: {_effect(row)}, {_tolerated(row)} not proven."
+    return f"{name}: harm above {amount(most, row.margin_unit)} excluded; {_tolerated(row)} not reached."
