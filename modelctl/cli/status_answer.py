@@ -60,6 +60,7 @@ class GateLine(msgspec.Struct, frozen=True):
     unit: str = ""
     n: int = 0
     counts: str = ""
+    enough_for: int | None = None
     reason: str = ""
     forecast: str = ""
 

@@ -70,7 +70,7 @@ def _baking(rollout: RolloutStatus, at: int) -> str:
     return f" · bakes for another {duration(left)}" if at and left >= 1 else ""
 
 
-GATE_COLUMNS = ("GATE", "HARM", "MARGIN", "STATE", "N", "STILL NEEDED")
+GATE_COLUMNS = ("GATE", "HARM", "MARGIN", "STATE", "ENOUGH FOR", "N", "STILL NEEDED")
 
 
 def _gate_cells(gate: GateLine, gates: tuple[GateLine, ...]) -> list[str]:
@@ -79,7 +79,8 @@ def _gate_cells(gate: GateLine, gates: tuple[GateLine, ...]) -> list[str]:
     name = " ".join([*([f"{gate.candidate}:"] if several else []), shown_gate(gate.gate), *([f"({gate.design})"] if twice else [])])
     harm = "-" if gate.lower is None and gate.upper is None else harm_interval(gate.lower, gate.upper, unit=gate.unit)
     margin = "-" if gate.margin is None else amount(gate.margin, gate.unit)
-    return [name, harm, margin, gate.state, f"{count(gate.n)} {gate.counts}", gate.reason or gate.forecast or "-"]
+    enough = "-" if gate.enough_for is None else percent(gate.enough_for)
+    return [name, harm, margin, gate.state, enough, f"{count(gate.n)} {gate.counts}", gate.reason or gate.forecast or "-"]
 
 
 def _automation(route: RouteStatus, at: int) -> Iterator[str]:

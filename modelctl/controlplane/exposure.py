@@ -5,6 +5,8 @@ for every guardrail, and |harm| * f < margin for every equivalence. At f = 1 tha
 confidence sequences decide at every step, so no step spends error of its own.
 """
 
+import math
+
 import msgspec
 
 from modelctl.controlplane.comparison import Row
@@ -54,6 +56,16 @@ def harm_of(row: Row, *, silent: frozenset[str] = frozenset()) -> Harm:
         reason=row.reason if blank else "",
         later=blank and row.design == Design.LIMIT and row.metric != "agreement" and row.candidate_name in silent,
     )
+
+
+def enough_for(harm: Harm) -> int:
+    """The largest share, in basis points, that the gate lets the candidate have; 0 without data."""
+    largest = harm.largest
+    if harm.reason or largest is None:
+        return 0
+    if largest < harm.margin:
+        return ALL
+    return max(0, math.ceil(ALL * harm.margin / largest) - 1)
 
 
 def missing_at(harm: Harm, share_bp: int) -> str:

@@ -5,13 +5,16 @@ from collections.abc import Iterable
 import msgspec
 
 from modelctl.controlplane.comparison import Row
+from modelctl.controlplane.exposure import enough_for, harm_of
+from modelctl.controlplane.sentences import BOUNDED
 
 
 class GateLine(msgspec.Struct, frozen=True, kw_only=True):
     """One gate of one candidate: harm from `lower` to `upper` (None: infinite) against its margin, both in `unit`.
 
     `unit` is points (of a share), relative (to the baseline's value), rate (against a limit) or value. `state` is what is proven;
-    `reason` says why there is no interval, `forecast` what would change the state.
+    `reason` says why there is no interval, `forecast` what would change the state. `enough_for` is the largest share in basis
+    points that the candidate may have by this gate; None for a gate that bars no share.
     """
 
     gate: str
@@ -26,6 +29,7 @@ class GateLine(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     n: int
     counts: str
+    enough_for: int | None
     reason: str
     forecast: str
 
@@ -46,6 +50,7 @@ def gate_lines(rows: Iterable[Row]) -> tuple[GateLine, ...]:
             unit=row.margin_unit,
             n=row.n,
             counts=row.counts,
+            enough_for=enough_for(harm_of(row)) if row.role in BOUNDED else None,
             reason=row.reason,
             forecast=row.forecast,
         )

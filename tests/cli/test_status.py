@@ -140,6 +140,7 @@ def test_the_status_of_a_conducted_rollout_shows_each_gate_and_what_clears_each_
         unit="points",
         n=12_345,
         counts="requests",
+        enough_for=5_376,
         reason="",
         forecast="about 61,000 more requests",
     )
@@ -162,6 +163,7 @@ def test_the_status_of_a_conducted_rollout_shows_each_gate_and_what_clears_each_
         "step 1 of 3: 5% to fraud-v7 · bakes for another 4m 32s · mode auto",
         "error_rate:guardrail:margin=0.5pt",
         "-0.1 pt to 0.93 pt",
+        "53.76%",
         "about 61,000 more requests",
         "automation (auto): Next: 25%.",
         f"waits for gate: {sentence} · clears it: modelctl advance fraud --force --reason WHY",
