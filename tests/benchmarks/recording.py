@@ -69,7 +69,7 @@ def _served(number: int, *, sticky: bool, shown: bool) -> Served:
 
 def _answer(arm: str, number: int) -> Answer:
     label = "fraud" if number % 50 == 0 else "legit"
-    body = json.dumps({"prediction": label, "score": number % 97 / 97, "reasons": ["amount", "country"]}).encode()
+    body = json.dumps({"prediction": label, "score": number / RECORDS, "reasons": ["amount", "country"]}).encode()
     return Answer(arm, 500 if number % 200 == 0 else 200, "", 1_500 + number % 900, 700, b"application/json", b"", body, len(body))
 
 
