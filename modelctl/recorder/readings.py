@@ -35,6 +35,8 @@ class Judged(NamedTuple):
     @property
     def numbers(self) -> tuple[float, ...]:
         """The values, if every one is a number; else nothing."""
+        if self.values and self.values[0].number is None:
+            return ()
         numbers = tuple(value.number for value in self.values if value.number is not None)
         return numbers if len(numbers) == len(self.values) else ()
 
