@@ -68,9 +68,9 @@ def joined_facts(
     connection: Connection, readings: Sequence[Reading], *, duplicates: frozenset[PairKey]
 ) -> tuple[Joined, list[int]]:
     """For answers that are being recorded: the values that the sums hold for their requests already, and the rows that wait."""
-    requests = {request_of(reading) for reading in readings}
-    if not requests:
+    if not readings or connection.execute(select(feedback.c.id).limit(1)).first() is None:
         return [], []
+    requests = {request_of(reading) for reading in readings}
     rows = connection.execute(select(feedback).where(among(connection, feedback.c.request_id, requests))).all()
     known = {row.request_id for row in rows}
     targets = targets_in([reading for reading in readings if request_of(reading) in known], duplicates=duplicates) if known else {}
