@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelctl.errors import InvalidSettings, StoreError
-from modelctl.recorder.process import insist, log, only_reader, run, stop_signals
+from modelctl.recorder.process import collect_seldom, insist, log, only_reader, run, stop_signals
 from modelctl.recorder.recorder import Recorder
 from modelctl.settings import Settings, read_settings
 from modelctl.store import schema
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     os.nice(_NICE)
+    collect_seldom()
     _record(settings, Path(options.spool) if options.spool else settings.spool_dir)
     return 0
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from modelctl.recorder.ledger import Admission, Ledger, Pivot, Place, pivot_for
 from modelctl.recorder.units import Units
+from modelctl.traffic import Arm, Role
 
 SLICES = 50
 PATHS = 200
@@ -17,11 +18,20 @@ class Book:
         self.units = Units()
         self._pivots = pivots
         self._admission = admission
+        self._arms: tuple[Arm, ...] = ()
+        self._eligible: frozenset[str] = frozenset()
 
     def with_pivots(self, pivots: Mapping[Pivot, float]) -> "Book":
         """The same book, which knows these pivots as well from now on."""
         self._pivots = {**self._pivots, **pivots}
         return self
+
+    def eligible(self, arms: tuple[Arm, ...]) -> frozenset[str]:
+        """The candidates among a stage's arms that requests are shown to; of the last stage they are remembered."""
+        if arms is not self._arms:
+            self._arms = arms
+            self._eligible = frozenset(arm.backend for arm in arms if arm.shown and arm.role is Role.CANDIDATE)
+        return self._eligible
 
     def pivot(self, place: Place, metric: str) -> float:
         """What is taken off every value of the metric."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from modelctl.errors import StoreError
 from modelctl.evidence import Tally
@@ -14,10 +14,11 @@ from modelctl.recorder.labels import LOCK, add_all, awaken, joined_facts, pivots
 from modelctl.recorder.ledger import Admission, Pivot
 from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, context_of, counts
 from modelctl.recorder.rollups import Fold, PairKey, first_numbers, pair_key
-from modelctl.recorder.rows import Row, pair_row, prediction_row
+from modelctl.recorder.rows import PAIR_COLUMNS, PREDICTION_COLUMNS, Row, pair_row, prediction_row
 from modelctl.recorder.settling import load_admission, settle_pivots, write_sums
 from modelctl.recorder.spool_reader import Position
 from modelctl.recorder.texts import storable
+from modelctl.store.bulk import insert_rows
 from modelctl.store.engine import insert_new, insert_or_ignore, lock, reading, writing
 from modelctl.store.tables import pair, pair_seen, prediction, spool
 
@@ -154,10 +155,8 @@ def _pair_rows(fresh: Fresh, *, duplicates: frozenset[PairKey]) -> list[Row]:
 
 def _write_rows(connection: Connection, plan: Plan, *, duplicates: frozenset[PairKey]) -> None:
     pairs = plan.pairs if duplicates == plan.duplicates else _pair_rows(plan.fresh, duplicates=duplicates)
-    if plan.predictions:
-        connection.execute(insert(prediction), plan.predictions)
-    if pairs:
-        connection.execute(insert(pair), pairs)
+    insert_rows(connection, prediction, columns=PREDICTION_COLUMNS, rows=plan.predictions)
+    insert_rows(connection, pair, columns=PAIR_COLUMNS, rows=pairs)
 
 
 def _after(progress: Progress, batch: Batch, *, fresh: Fresh) -> Progress:

@@ -1,14 +1,15 @@
 """What of a batch the database does not have yet: no record counts twice, and no question either."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 
 from modelctl.recorder.joints import Member, members_of
 from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, counts
 from modelctl.recorder.rollups import PairKey, pair_key
 from modelctl.recorder.texts import storable
+from modelctl.store.many import among
 from modelctl.store.tables import pair, pair_seen, prediction
 
 
@@ -62,7 +63,7 @@ def question_of(item: ComparedReading) -> Question | None:
 def _recorded_predictions(connection: Connection, ids: list[str]) -> set[str]:
     if not ids:
         return set()
-    return set(connection.execute(select(prediction.c.id).where(prediction.c.id.in_(ids))).scalars())
+    return set(connection.execute(select(prediction.c.id).where(among(connection, prediction.c.id, ids))).scalars())
 
 
 def _recorded_pairs(connection: Connection, pairs: Sequence[ComparedReading]) -> dict[PairKey, bool]:
@@ -70,7 +71,7 @@ def _recorded_pairs(connection: Connection, pairs: Sequence[ComparedReading]) ->
     if not pairs:
         return {}
     wanted = {item.compared.served.id.hex() for item in pairs}
-    query = select(pair.c.prediction_id, pair.c.candidate, pair.c.baseline).where(pair.c.prediction_id.in_(wanted))
+    query = select(pair.c.prediction_id, pair.c.candidate, pair.c.baseline).where(among(connection, pair.c.prediction_id, wanted))
     return {(row.prediction_id, row.candidate): row.candidate == row.baseline for row in connection.execute(query)}
 
 
@@ -80,9 +81,16 @@ def _questions(connection: Connection, pairs: Sequence[ComparedReading]) -> dict
         question = question_of(item)
         if question is not None:
             asked.setdefault(question, item)
-    if asked:
-        columns = (pair_seen.c.rollout, pair_seen.c.candidate, pair_seen.c.digest)
-        known = connection.execute(select(*columns).where(tuple_(*columns).in_([tuple(question) for question in asked])))
-        for row in known.all():
-            del asked[Question(*row)]
+    for (rollout, candidate), digests in _by_candidate(asked).items():
+        mine = (pair_seen.c.rollout == rollout, pair_seen.c.candidate == candidate)
+        known = select(pair_seen.c.digest).where(*mine, among(connection, pair_seen.c.digest, digests))
+        for digest in connection.execute(known).scalars().all():
+            del asked[Question(rollout, candidate, digest)]
     return asked
+
+
+def _by_candidate(asked: Iterable[Question]) -> dict[tuple[int, str], list[str]]:
+    found: dict[tuple[int, str], list[str]] = {}
+    for question in asked:
+        found.setdefault((question.rollout, question.candidate), []).append(question.digest)
+    return found

@@ -18,6 +18,8 @@ from modelctl.traffic import Arm, Backend
 
 T = TypeVar("T")
 _NOTHING = Terms()
+# Answers whose reading is remembered: how many, and of how many bytes each.
+_REMEMBERED, _REMEMBERED_BYTES = 8192, 1024
 
 
 class Known:
@@ -29,6 +31,7 @@ class Known:
         self._backends: dict[str, Backend] = {}
         self._routes: dict[str, Terms] = {}
         self._stages: dict[int, Terms] = {}
+        self._judged: dict[tuple[object, ...], Judged] = {}
         self._table = -1
 
     def learn(self, records: Iterable[Served | Compared]) -> None:
@@ -45,6 +48,7 @@ class Known:
             if stale:
                 self._backends, self._routes = _backends(connection), _routes(connection)
                 self._table = max(table, self._table)
+                self._judged.clear()
             self._stages |= terms_of(connection, stages)
 
     def read(self, record: Served | Compared) -> Reading:
@@ -57,7 +61,16 @@ class Known:
         return self._routes.get(context.route, _NOTHING)
 
     def _judge(self, answer: Answer) -> Judged:
-        return judge(answer, self._backends.get(answer.backend))
+        """Answers repeat: a pair holds the one that the client got, and many model servers say few things."""
+        if len(answer.body) > _REMEMBERED_BYTES:
+            return judge(answer, self._backends.get(answer.backend))
+        said = (answer.backend, answer.status, answer.failure, answer.encoding, answer.size, answer.body)
+        found = self._judged.get(said)
+        if found is None:
+            if len(self._judged) >= _REMEMBERED:
+                self._judged.clear()
+            found = self._judged[said] = judge(answer, self._backends.get(answer.backend))
+        return found
 
 
 def _backends(connection: Connection) -> dict[str, Backend]:

@@ -22,6 +22,7 @@ from modelctl.recorder.rollups import PairKey
 from modelctl.recorder.settling import load_admission, settle_pivots, write_sums
 from modelctl.recorder.targets import recorded_targets, request_of, targets_in
 from modelctl.store.engine import lock, reading, writing
+from modelctl.store.many import among
 from modelctl.store.tables import feedback
 
 LOCK = "labels"
@@ -67,10 +68,10 @@ def joined_facts(
     connection: Connection, readings: Sequence[Reading], *, duplicates: frozenset[PairKey]
 ) -> tuple[Joined, list[int]]:
     """For answers that are being recorded: the values that the sums hold for their requests already, and the rows that wait."""
-    requests = {request_of(reading) for reading in readings}
-    if not requests:
+    if not readings or connection.execute(select(feedback.c.id).limit(1)).first() is None:
         return [], []
-    rows = connection.execute(select(feedback).where(feedback.c.request_id.in_(requests))).all()
+    requests = {request_of(reading) for reading in readings}
+    rows = connection.execute(select(feedback).where(among(connection, feedback.c.request_id, requests))).all()
     known = {row.request_id for row in rows}
     targets = targets_in([reading for reading in readings if request_of(reading) in known], duplicates=duplicates) if known else {}
     there = [(target, _joined(row)) for row in rows if row.joined_label is not None for target in targets.get(row.request_id, ())]

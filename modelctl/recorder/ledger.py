@@ -1,7 +1,7 @@
 """Sums by what they are about, which add up to the rows of `rollup`. Pure."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -47,12 +47,75 @@ def key_of(*parts: str) -> str:
     return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
 
 
+class Page:
+    """The sums of one place, by metric and key."""
+
+    __slots__ = ("_counts", "_distinct", "_sums", "place")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._counts: dict[tuple[str, str], int] = {}
+        self._sums: dict[tuple[str, str], list[float]] = {}
+        self._distinct: dict[str, set[str]] = {}
+
+    def count(self, metric: str, key: str = "") -> None:
+        """One more, and nothing else about it."""
+        counts = self._counts
+        at = (metric, key)
+        counts[at] = counts.get(at, 0) + 1
+
+    def count_one_of_many(self, metric: str, key: str, *, other: str) -> None:
+        """Like `count`, with at most DISTINCT_KEYS new keys: a backend that answers with free text must not fill the database."""
+        distinct = self._distinct.setdefault(metric, set())
+        if key not in distinct:
+            if len(distinct) >= DISTINCT_KEYS:
+                key = other
+            else:
+                distinct.add(key)
+        self.count(metric, key)
+
+    def add(self, metric: str, key: str = "", *, n: int = 1, k: int = 0, products: tuple[float, float, float] = (0, 0, 0)) -> None:
+        """`n`, `k`, and the `products`, which go to s1, s2 and sp."""
+        sums = self._sums.get((metric, key))
+        if sums is None:
+            sums = self._sums[metric, key] = [0, 0, 0.0, 0.0, 0.0]
+        sums[0] += n
+        sums[1] += k
+        sums[2] += products[0]
+        sums[3] += products[1]
+        sums[4] += products[2]
+
+    def sums(self) -> Iterator[tuple[str, str, list[float]]]:
+        """Metric, key, and n, k, s1, s2, sp."""
+        for (metric, key), count in self._counts.items():
+            n, *others = self._sums.get((metric, key), (0, 0, 0.0, 0.0, 0.0))
+            yield metric, key, [n + count, *others]
+        for (metric, key), sums in self._sums.items():
+            if (metric, key) not in self._counts:
+                yield metric, key, sums
+
+
 class Ledger:
     """Adds up."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[Place, str, str], list[float]] = {}
-        self._distinct: dict[tuple[Place, str], int] = {}
+        self._pages: dict[Place, Page] = {}
+        self._found: dict[tuple[str, int, int, str, int], Page] = {}
+
+    def page(self, place: Place) -> Page:
+        """Where the place's sums stand."""
+        page = self._pages.get(place)
+        if page is None:
+            page = self._pages[place] = Page(place)
+        return page
+
+    def page_of(self, context: Context, arm: str, *, at: int) -> Page:
+        """The page of `place_of`: found by the names as they came, because most requests of a batch are counted at few places."""
+        names = (context.route, context.rollout, context.stage, arm, at // MINUTE)
+        page = self._found.get(names)
+        if page is None:
+            page = self._found[names] = self.page(place_of(context, arm, at=at))
+        return page
 
     def add(
         self,
@@ -64,34 +127,19 @@ class Ledger:
         k: int = 0,
         products: tuple[float, float, float] = (0, 0, 0),
     ) -> None:
-        """`n`, `k`, and the `products`, which go to s1, s2 and sp."""
-        sums = self._sums.get((place, metric, key))
-        if sums is None:
-            sums = self._sums[place, metric, key] = [0, 0, 0.0, 0.0, 0.0]
-        sums[0] += n
-        sums[1] += k
-        sums[2] += products[0]
-        sums[3] += products[1]
-        sums[4] += products[2]
-
-    def add_one_of_many(self, place: Place, metric: str, *, key: str, other: str) -> None:
-        """Like `add`, with at most DISTINCT_KEYS new keys: a backend that answers with free text must not fill the database."""
-        if (place, metric, key) not in self._sums:
-            if self._distinct.get((place, metric), 0) >= DISTINCT_KEYS:
-                key = other
-            else:
-                self._distinct[place, metric] = self._distinct.get((place, metric), 0) + 1
-        self.add(place, metric, key=key)
+        """Adds to the place's page."""
+        self.page(place).add(metric, key, n=n, k=k, products=products)
 
     def add_number(self, place: Place, metric: str, *, value: float, key: str = "") -> None:
         """One value, whose pivot is taken off already."""
-        self.add(place, metric, key=key, products=(value, value * value, 0))
+        self.page(place).add(metric, key, products=(value, value * value, 0))
 
     def rows(self) -> list[dict[str, object]]:
         """The rows of `rollup` to add to what is there. Sums that came to nothing are left out."""
         return [
             {**place._asdict(), "metric": metric, "key": key, "n": n, "k": k, "s1": s1, "s2": s2, "sp": sp}
-            for (place, metric, key), (n, k, s1, s2, sp) in self._sums.items()
+            for place, page in self._pages.items()
+            for metric, key, (n, k, s1, s2, sp) in page.sums()
             if n or k or s1 or s2 or sp
         ]
 

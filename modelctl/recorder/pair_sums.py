@@ -2,7 +2,7 @@
 
 from modelctl.kinds import Outcome, Value
 from modelctl.recorder.book import Book
-from modelctl.recorder.ledger import OTHER, Place, key_of, place_of
+from modelctl.recorder.ledger import OTHER, Page, Place, key_of
 from modelctl.recorder.measuring import SUMMABLE, Measured
 from modelctl.recorder.readings import ComparedReading
 from modelctl.recorder.served_sums import FAILURES, bucket, number_of, was_timed
@@ -15,42 +15,42 @@ _SIGN = {1: "-", 0: "0", -1: "+"}
 def add_pair(book: Book, reading: ComparedReading, *, duplicate: bool) -> None:
     """A pair that counts for its candidate; a `duplicate` is counted on the way only."""
     served, shadow = reading.compared.served, reading.compared.shadow
-    place = place_of(served.context, shadow.backend, at=served.at)
-    book.ledger.add(place, "funnel", key="paired")
+    page = book.ledger.page_of(served.context, shadow.backend, at=served.at)
+    page.count("funnel", "paired")
     if not shadow.failure:
-        book.ledger.add(place, "funnel", key="answered")
+        page.count("funnel", "answered")
     if reading.agreement.agree is not None:
-        book.ledger.add(place, "funnel", key="parsed")
+        page.count("funnel", "parsed")
     if duplicate:
-        book.ledger.add(place, "funnel", key="duplicate")
+        page.count("funnel", "duplicate")
         return
-    _add_outcomes(book, place, reading=reading)
+    _add_outcomes(book, page, reading=reading)
     if was_timed(served.answer) and was_timed(shadow):
-        book.ledger.add(place, "pair_latency", key=f"baseline:{bucket(served.answer.latency)}")
-        book.ledger.add(place, "pair_latency", key=f"candidate:{bucket(shadow.latency)}")
+        page.count("pair_latency", f"baseline:{bucket(served.answer.latency)}")
+        page.count("pair_latency", f"candidate:{bucket(shadow.latency)}")
     if reading.agreement.agree is not None:
-        _add_agreement(book, place, reading=reading)
+        _add_agreement(book, page, reading=reading)
     for baseline, candidate in reading.measured:
-        _add_field(book, place, baseline=baseline, candidate=candidate)
-    for path, found in sorted({(book.path(place, path), found) for path, found in reading.paths}):
-        book.ledger.add(place, "field", key=key_of(path, found))
+        _add_field(book, page.place, baseline=baseline, candidate=candidate)
+    for path, found in sorted({(book.path(page.place, path), found) for path, found in reading.paths}):
+        page.count("field", key_of(path, found))
 
 
-def _add_outcomes(book: Book, place: Place, *, reading: ComparedReading) -> None:
+def _add_outcomes(book: Book, page: Page, *, reading: ComparedReading) -> None:
     baseline, candidate = reading.baseline.outcome, reading.candidate.outcome
     sign = _SIGN[int(candidate in FAILURES) - int(baseline in FAILURES)]
-    book.ledger.add(place, "pair_error", key=sign)
-    book.ledger.add(place, "pair_timeout", key=_SIGN[int(candidate is Outcome.TIMEOUT) - int(baseline is Outcome.TIMEOUT)])
+    page.count("pair_error", sign)
+    page.count("pair_timeout", _SIGN[int(candidate is Outcome.TIMEOUT) - int(baseline is Outcome.TIMEOUT)])
     for named in reading.slices:
-        book.ledger.add(place, "slice:pair_error", key=key_of(*book.slice_of(place, named), sign))
+        page.count("slice:pair_error", key_of(*book.slice_of(page.place, named), sign))
 
 
-def _add_agreement(book: Book, place: Place, *, reading: ComparedReading) -> None:
-    agreement = reading.agreement
-    book.ledger.add(place, "agreement", key="equal" if agreement.agree else "different")
+def _add_agreement(book: Book, page: Page, *, reading: ComparedReading) -> None:
+    agreement, place = reading.agreement, page.place
+    page.count("agreement", "equal" if agreement.agree else "different")
     for named in reading.slices:
-        book.ledger.add(place, "slice:agreement", key=key_of(*book.slice_of(place, named)), k=int(not agreement.agree))
-    _add_confusion(book, place, baseline=reading.baseline.values, candidate=reading.candidate.values)
+        page.add("slice:agreement", key_of(*book.slice_of(place, named)), k=int(not agreement.agree))
+    _add_confusion(page, baseline=reading.baseline.values, candidate=reading.candidate.values)
     if agreement.difference is not None and abs(agreement.difference) < SUMMABLE:
         book.ledger.add_number(place, "difference", value=agreement.difference)
     a, b = number_of(reading.baseline), number_of(reading.candidate)
@@ -59,13 +59,13 @@ def _add_agreement(book: Book, place: Place, *, reading: ComparedReading) -> Non
         _add_both(book, place, metric="pair_number", values=(a - pivot, b - pivot), cross="")
 
 
-def _add_confusion(book: Book, place: Place, *, baseline: tuple[Value, ...], candidate: tuple[Value, ...]) -> None:
+def _add_confusion(page: Page, *, baseline: tuple[Value, ...], candidate: tuple[Value, ...]) -> None:
     if len(baseline) != len(candidate):
         return
     for a, b in zip(baseline, candidate, strict=True):
         if a.label is not None and b.label is not None:
             key = key_of(storable(a.label), storable(b.label))
-            book.ledger.add_one_of_many(place, "confusion", key=key, other=key_of(OTHER, OTHER))
+            page.count_one_of_many("confusion", key, other=key_of(OTHER, OTHER))
 
 
 def _add_field(book: Book, place: Place, *, baseline: Measured, candidate: Measured) -> None:

@@ -35,6 +35,8 @@ class Judged(NamedTuple):
     @property
     def numbers(self) -> tuple[float, ...]:
         """The values, if every one is a number; else nothing."""
+        if self.values and self.values[0].number is None:
+            return ()
         numbers = tuple(value.number for value in self.values if value.number is not None)
         return numbers if len(numbers) == len(self.values) else ()
 
@@ -146,7 +148,8 @@ def judge(answer: Answer, backend: Backend | None) -> Judged:
     if kind is None:
         return Judged(judged(answer), (), f"this version does not know the kind {backend.kind!r} of backend {backend.name!r}")
     extraction = kind.extract(answer, backend)
-    return Judged(kind.outcome(answer), extraction.values, extraction.problem)
+    # Only an answer that is ok holds values.
+    return Judged(Outcome.OK if extraction.values else kind.outcome(answer), extraction.values, extraction.problem)
 
 
 def counts(reading: Reading) -> bool:

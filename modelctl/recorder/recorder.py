@@ -21,7 +21,8 @@ from modelctl.recorder.quarantine import set_aside
 from modelctl.recorder.readings import Reading
 from modelctl.recorder.spool_reader import Chunk, Located, Position, SpoolReader, spools
 
-BATCH_RECORDS = 1000
+# At most: a batch holds what is there, so batches grow with the lag. Larger ones would keep others from SQLite's only write lock.
+BATCH_RECORDS = 5000
 # Between two of its transactions the recorder leaves SQLite's only write lock to others for this long, in seconds.
 GAP = 0.02
 

@@ -1,114 +1,138 @@
-"""The rows of the database that hold a record. Pure."""
+"""The rows of the database that hold a record, as tuples in the order of the columns named here. Pure."""
 
 import msgspec
 
 from modelctl.evidence import Answer, Request
 from modelctl.kinds import Value
 from modelctl.recorder.readings import ComparedReading, Judged, ServedReading
-from modelctl.recorder.texts import storable, text_from
+from modelctl.recorder.texts import often, storable, text_from
 
-Row = dict[str, object]
+Row = tuple[object, ...]
 _json = msgspec.json.Encoder().encode
+_NO_VALUE: Row = (None, None, None)
+
+
+def _body_columns(prefix: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}_{name}" for name in ("type", "encoding", "body", "size"))
+
+
+def _side_columns(side: str) -> tuple[str, ...]:
+    names = ("outcome", "status", "latency_us", "first_event_us", "ended", "label", "number", "text", "values_json", "problem")
+    return (*(f"{side}_{name}" for name in names), *_body_columns(side))
+
+
+PREDICTION_COLUMNS = (
+    "id", "request_id", "at", "route", "rollout", "stage", "table_version", "arm", "role", "reason", "probability", "unit",
+    "method", "target", "status", "outcome", "failure", "latency_us", "first_byte_us", "first_event_us", "attempts",
+    "label", "number", "text", "probability_of_label", "values_json", "problem", "headers",
+    *_body_columns("request"), *_body_columns("answer"),
+)  # fmt: skip
+PAIR_COLUMNS = (
+    "prediction_id", "candidate", "request_id", "at", "route", "rollout", "stage", "baseline", "candidate_failure", "agree",
+    "difference", "instances", "instances_agreeing", "baseline_probability", "candidate_probability", "duplicate",
+    *_side_columns("baseline"), *_side_columns("candidate"), *_body_columns("request"),
+)  # fmt: skip
 
 
 def prediction_row(reading: ServedReading) -> Row:
     """The row of `prediction` that holds a served record."""
-    served, answer = reading.served, reading.served.answer
-    context = served.context
-    first = reading.answer.values[0] if reading.answer.values else None
-    return {
-        "id": served.id.hex(),
-        "request_id": text_from(served.request_id),
-        "at": served.at,
-        "route": storable(context.route),
-        "rollout": context.rollout,
-        "stage": context.stage,
-        "table_version": context.table,
-        "arm": storable(answer.backend),
-        "role": storable(context.role),
-        "reason": storable(context.reason),
-        "probability": context.probability,
-        "unit": text_from(context.unit),
-        "method": text_from(served.request.method),
-        "target": text_from(served.request.target),
-        "status": answer.status,
-        "outcome": reading.answer.outcome.value,
-        "failure": storable(answer.failure),
-        "latency_us": answer.latency,
-        "first_byte_us": answer.first_byte,
-        "first_event_us": answer.first_event,
-        "attempts": served.attempts,
-        **_first("", first),
-        "probability_of_label": first and first.probability,
-        "values_json": _all(reading.answer),
-        "problem": storable(reading.answer.problem),
-        "headers": _json({text_from(name): text_from(value) for name, value in served.request.headers}).decode(),
-        **_body("request", served.request),
-        **_body("answer", answer),
-    }
+    served, judged = reading.served, reading.answer
+    context, request, answer = served.context, served.request, served.answer
+    return (
+        served.id.hex(),
+        text_from(served.request_id),
+        served.at,
+        storable(context.route),
+        context.rollout,
+        context.stage,
+        context.table,
+        storable(answer.backend),
+        storable(context.role),
+        storable(context.reason),
+        context.probability,
+        text_from(context.unit),
+        often(request.method),
+        often(request.target),
+        answer.status,
+        judged.outcome.value,
+        storable(answer.failure),
+        answer.latency,
+        answer.first_byte,
+        answer.first_event,
+        served.attempts,
+        *_first(judged),
+        _probability(judged),
+        _all(judged),
+        storable(judged.problem),
+        _headers(request),
+        *_body(request),
+        *_body(answer),
+    )
 
 
 def pair_row(reading: ComparedReading, *, duplicate: bool = False) -> Row:
     """The row of `pair` that holds a compared record. A `duplicate` asks what the candidate was compared on before."""
     served, shadow = reading.compared.served, reading.compared.shadow
-    agreement = reading.agreement
-    return {
-        "prediction_id": served.id.hex(),
-        "candidate": storable(shadow.backend),
-        "request_id": text_from(served.request_id),
-        "at": served.at,
-        "route": storable(served.context.route),
-        "rollout": served.context.rollout,
-        "stage": served.context.stage,
-        "baseline": storable(served.answer.backend),
-        "candidate_failure": storable(shadow.failure),
-        "agree": None if agreement.agree is None else int(agreement.agree),
-        "difference": agreement.difference,
-        "instances": agreement.instances,
-        "instances_agreeing": agreement.agreeing,
-        "baseline_probability": _probability(reading.baseline),
-        "candidate_probability": _probability(reading.candidate),
-        "duplicate": int(duplicate),
-        **_side("baseline", served.answer, judged=reading.baseline),
-        **_side("candidate", shadow, judged=reading.candidate),
-        **_body("request", served.request),
-    }
+    agreement, context = reading.agreement, served.context
+    return (
+        served.id.hex(),
+        storable(shadow.backend),
+        text_from(served.request_id),
+        served.at,
+        storable(context.route),
+        context.rollout,
+        context.stage,
+        storable(served.answer.backend),
+        storable(shadow.failure),
+        None if agreement.agree is None else int(agreement.agree),
+        agreement.difference,
+        agreement.instances,
+        agreement.agreeing,
+        _probability(reading.baseline),
+        _probability(reading.candidate),
+        int(duplicate),
+        *_side(served.answer, reading.baseline),
+        *_side(shadow, reading.candidate),
+        *_body(served.request),
+    )
 
 
-def _side(side: str, answer: Answer, *, judged: Judged) -> Row:
-    return {
-        f"{side}_outcome": judged.outcome.value,
-        f"{side}_status": answer.status,
-        f"{side}_latency_us": answer.latency,
-        f"{side}_first_event_us": answer.first_event,
-        f"{side}_ended": answer.ended,
-        **_first(f"{side}_", judged.values[0] if judged.values else None),
-        f"{side}_values_json": _all(judged),
-        f"{side}_problem": storable(judged.problem),
-        **_body(side, answer),
-    }
+def _side(answer: Answer, judged: Judged) -> Row:
+    return (
+        judged.outcome.value,
+        answer.status,
+        answer.latency,
+        answer.first_event,
+        answer.ended,
+        *_first(judged),
+        _all(judged),
+        storable(judged.problem),
+        *_body(answer),
+    )
 
 
 def _probability(judged: Judged) -> float | None:
     return judged.values[0].probability if judged.values else None
 
 
-def _first(prefix: str, value: Value | None) -> Row:
-    return {
-        f"{prefix}label": None if value is None or value.label is None else storable(value.label),
-        f"{prefix}number": None if value is None else value.number,
-        f"{prefix}text": None if value is None or value.text is None else storable(value.text),
-    }
+def _first(judged: Judged) -> Row:
+    """Label, number and text of the first instance."""
+    if not judged.values:
+        return _NO_VALUE
+    value: Value = judged.values[0]
+    label, text = value.label, value.text
+    return None if label is None else storable(label), value.number, None if text is None else storable(text)
 
 
 def _all(judged: Judged) -> str | None:
     return _json(judged.values).decode() if len(judged.values) > 1 else None
 
 
-def _body(prefix: str, message: Request | Answer) -> Row:
-    return {
-        f"{prefix}_type": text_from(message.content_type),
-        f"{prefix}_encoding": text_from(message.encoding),
-        f"{prefix}_body": message.body,
-        f"{prefix}_size": message.size,
-    }
+def _headers(request: Request) -> str:
+    if not request.headers:
+        return "{}"
+    return _json({text_from(name): text_from(value) for name, value in request.headers}).decode()
+
+
+def _body(message: Request | Answer) -> Row:
+    return often(message.content_type), often(message.encoding), message.body, message.size

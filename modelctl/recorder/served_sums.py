@@ -1,12 +1,13 @@
 """What one answer to a client adds to the sums. Pure."""
 
 import math
+from functools import lru_cache
 
 from modelctl.evidence import SENT, TIMEOUT, Answer
 from modelctl.kinds import Outcome
 from modelctl.kinds.reading import NOT_A_NUMBER
 from modelctl.recorder.book import Book
-from modelctl.recorder.ledger import OTHER, Place, key_of, place_of
+from modelctl.recorder.ledger import OTHER, Page, Place, key_of, place_of
 from modelctl.recorder.measuring import SUMMABLE, Measured
 from modelctl.recorder.readings import Judged, ServedReading
 from modelctl.recorder.texts import storable
@@ -23,22 +24,23 @@ _LOG_GAMMA = math.log((1 + ACCURACY) / (1 - ACCURACY))
 
 def add_served(book: Book, reading: ServedReading) -> None:
     """An answer that counts for its arm."""
-    served, judged = reading.served, reading.answer
-    place = place_of(served.context, served.answer.backend, at=served.at)
-    failed = int(judged.outcome in FAILURES)
-    book.ledger.add(place, "requests", key=judged.outcome.value)
-    book.ledger.add(place, "units")
-    book.ledger.add(place, "error", k=failed)
-    values = [("error", float(failed)), ("timeout", float(judged.outcome is Outcome.TIMEOUT))]
-    values += _latency(book, place, reading=reading)
-    values += _predictions(book, place, judged=judged)
-    values += [found for one in reading.measured if (found := _field(book, place, one=one)) is not None]
+    served, outcome = reading.served, reading.answer.outcome
+    page = book.ledger.page_of(served.context, served.answer.backend, at=served.at)
+    failed = 1 if outcome in FAILURES else 0
+    page.count("requests", outcome.value)
+    page.count("units")
+    page.add("error", k=failed)
+    values = _latency(page, reading)
+    values += _predictions(book, page, judged=reading.answer)
+    if reading.measured:
+        values += [found for one in reading.measured if (found := _field(book, page.place, one=one)) is not None]
     for named in reading.slices:
-        book.ledger.add(place, "slice:error", key=key_of(*book.slice_of(place, named)), k=failed)
+        page.add("slice:error", key_of(*book.slice_of(page.place, named)), k=failed)
     if reading.terms.sticky and served.context.rollout:
-        _add_unit(book, place, unit=unit_name(served.context.unit), values=values)
+        values += [("error", float(failed)), ("timeout", float(outcome is Outcome.TIMEOUT))]
+        _add_unit(book, page.place, unit=unit_name(served.context.unit), values=values)
     if served.context.role == Role.BASELINE:
-        _add_funnel(book, place, reading=reading)
+        _add_funnel(book, reading)
 
 
 def add_fallback(book: Book, reading: ServedReading) -> None:
@@ -52,6 +54,7 @@ def add_fallback(book: Book, reading: ServedReading) -> None:
             book.units.seen(book.ledger, place, unit=unit_name(context.unit))
 
 
+@lru_cache(maxsize=65_536)
 def bucket(latency: int) -> str:
     """The DDSketch bucket of a latency in microseconds: bucket i holds gamma^(i-1) < x <= gamma^i. "zero" for 0."""
     return str(bucket_index(latency)) if latency > 0 else "zero"
@@ -69,6 +72,8 @@ def was_timed(answer: Answer) -> bool:
 
 def number_of(judged: Judged) -> float | None:
     """The mean of the instances: a request counts once, because its instances are not independent of each other."""
+    if not judged.values or judged.values[0].number is None:
+        return None
     numbers = judged.numbers
     if not numbers:
         return None
@@ -76,30 +81,30 @@ def number_of(judged: Judged) -> float | None:
     return mean if abs(mean) < SUMMABLE else None
 
 
-def _latency(book: Book, place: Place, *, reading: ServedReading) -> list[tuple[str, float]]:
+def _latency(page: Page, reading: ServedReading) -> list[tuple[str, float]]:
     """Adds how long the answer took; whether that was too slow, for each line that is drawn."""
-    answer = reading.served.answer
+    answer, terms = reading.served.answer, reading.terms
     if not was_timed(answer):
         return []
-    warm = reading.served.at < reading.terms.warm_until
-    book.ledger.add(place, "latency_warm" if warm else "latency", key=bucket(answer.latency))
-    if warm or not reading.terms.slower:
+    warm = reading.served.at < terms.warm_until
+    page.count("latency_warm" if warm else "latency", bucket(answer.latency))
+    if warm or not terms.slower:
         return []
     took = bucket_index(max(answer.latency, 1))
-    return [(f"{SLOW}{line}", float(took > line)) for line in reading.terms.slower]
+    return [(f"{SLOW}{line}", float(took > line)) for line in terms.slower]
 
 
-def _predictions(book: Book, place: Place, *, judged: Judged) -> list[tuple[str, float]]:
+def _predictions(book: Book, page: Page, *, judged: Judged) -> list[tuple[str, float]]:
     for value in judged.values:
         if value.label is not None:
-            book.ledger.add_one_of_many(place, "label", key=storable(value.label), other=OTHER)
+            page.count_one_of_many("label", storable(value.label), other=OTHER)
     number = number_of(judged)
     if number is not None:
-        shifted = number - book.pivot(place, "number")
-        book.ledger.add_number(place, "number", value=shifted)
+        shifted = number - book.pivot(page.place, "number")
+        page.add("number", products=(shifted, shifted * shifted, 0))
         return [("number", shifted)]
-    if judged.numbers or judged.problem.startswith(NOT_A_NUMBER):
-        book.ledger.add(place, "invalid", key="prediction")
+    if judged.problem.startswith(NOT_A_NUMBER) or judged.numbers:
+        page.count("invalid", "prediction")
     return []
 
 
@@ -127,16 +132,15 @@ def _add_unit(book: Book, place: Place, *, unit: str, values: list[tuple[str, fl
             book.units.met(book.ledger, place, unit=unit, event=metric)
 
 
-def _add_funnel(book: Book, place: Place, *, reading: ServedReading) -> None:
-    fates = dict(reading.served.shown)
+def _add_funnel(book: Book, reading: ServedReading) -> None:
+    served = reading.served
+    fates = dict(served.shown)
     # What was shown was eligible, even where the stage is not known (any more).
-    eligible = {arm.backend for arm in reading.terms.arms if arm.shown and arm.role is Role.CANDIDATE} | fates.keys()
-    for arm in eligible:
-        book.ledger.add(_of(place, arm), "funnel", key="eligible")
-    for arm, fate in fates.items():
-        book.ledger.add(_of(place, arm), "funnel", key="sampled")
-        book.ledger.add(_of(place, arm), "funnel", key="sent" if fate == SENT else storable(f"skipped:{fate}"))
-
-
-def _of(place: Place, arm: str) -> Place:
-    return Place(place.route, place.rollout, place.stage, storable(arm), place.minute)
+    eligible = book.eligible(reading.terms.arms)
+    for arm in eligible | fates.keys() if fates else eligible:
+        page = book.ledger.page_of(served.context, arm, at=served.at)
+        page.count("funnel", "eligible")
+        if arm in fates:
+            fate = fates[arm]
+            page.count("funnel", "sampled")
+            page.count("funnel", "sent" if fate == SENT else storable(f"skipped:{fate}"))

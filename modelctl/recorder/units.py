@@ -42,11 +42,15 @@ class Total(NamedTuple):
     s: float
 
 
-class _Change(NamedTuple):
-    key: UnitKey
-    place: Place
-    n: int
-    s: float
+class _Change:
+    """Values that came one after the other at one place: what they come to depends on their sums alone."""
+
+    __slots__ = ("n", "place", "s")
+
+    def __init__(self, place: Place, n: int, *, s: float) -> None:
+        self.place = place
+        self.n = n
+        self.s = s
 
 
 def unit_name(unit: bytes) -> str:
@@ -58,7 +62,7 @@ class Units:
     """What units did, in the order it was seen."""
 
     def __init__(self) -> None:
-        self._changes: list[_Change] = []
+        self._changes: dict[UnitKey, list[_Change]] = {}
         self._firsts: dict[FirstKey, Place] = {}
 
     def seen(self, ledger: Ledger, place: Place, *, unit: str) -> None:
@@ -72,7 +76,12 @@ class Units:
     def change(self, ledger: Ledger, place: Place, *, unit: str, metric: str, n: int, s: float) -> None:
         """`n` more values of a metric, which sum to `s`; both negative to take a value back."""
         if unit:
-            self._changes.append(_Change(UnitKey(place.rollout, place.stage, place.arm, metric, unit), place, n, s))
+            changes = self._changes.setdefault(UnitKey(place.rollout, place.stage, place.arm, metric, unit), [])
+            if changes and changes[-1].place is place:
+                changes[-1].n += n
+                changes[-1].s += s
+            else:
+                changes.append(_Change(place, n, s=s))
         else:
             _add(ledger, place, metric=metric, before=Total(0, 0.0) if n > 0 else Total(-n, -s), n=n, s=s)
 
@@ -84,24 +93,24 @@ class Units:
 
     def totals(self) -> list[dict[str, object]]:
         """Rows of `unit_total` to add to what is there."""
-        sums: dict[UnitKey, list[float]] = {}
-        for key, _, n, s in self._changes:
-            total = sums.setdefault(key, [0, 0.0])
-            total[0] += n
-            total[1] += s
-        return [{**key._asdict(), "n": n, "s": s} for key, (n, s) in sums.items()]
+        return [
+            {**key._asdict(), "n": sum([change.n for change in changes]), "s": sum([change.s for change in changes])}
+            for key, changes in self._changes.items()
+        ]
 
     def settle(self, ledger: Ledger, inserted: Iterable[FirstKey], *, totals: Mapping[UnitKey, Total]) -> None:
         """Adds up what it came to: `inserted` were the first, `totals` are the units' after all changes."""
         for first in inserted:
             metric = "first_unit" if first.kind.startswith(_SEEN) else f"first_{first.kind}"
             ledger.add(self._firsts[first], metric)
-        before = dict(totals)
-        for key, _, n, s in self._changes:
-            before[key] = Total(before[key].n - n, before[key].s - s)
-        for key, place, n, s in self._changes:
-            _add(ledger, place, metric=key.metric, before=before[key], n=n, s=s)
-            before[key] = Total(before[key].n + n, before[key].s + s)
+        for key, changes in self._changes.items():
+            n, s = totals[key]
+            n -= sum([change.n for change in changes])
+            s -= sum([change.s for change in changes])
+            for change in changes:
+                _add(ledger, change.place, metric=key.metric, before=Total(n, s), n=change.n, s=change.s)
+                n += change.n
+                s += change.s
 
     def _first(self, ledger: Ledger, place: Place, *, unit: str, kind: str) -> None:
         if unit:

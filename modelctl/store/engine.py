@@ -8,6 +8,8 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -116,13 +118,14 @@ def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
 def _bulk(connection: Connection, table: Table, *, rows: Sequence[Row], ending: str) -> list[tuple[Any, ...]]:
     """One statement for many rows; what it returns. Built by hand, because preparing each row costs more than writing it."""
     columns = [column.name for column in table.columns]
+    in_columns = itemgetter(*columns)
     mark = "%s" if connection.dialect.name == "postgresql" else "?"
     found: list[tuple[Any, ...]] = []
     for start in range(0, len(rows), _ROWS):
         part = rows[start : start + _ROWS]
         groups = ", ".join([f"({', '.join([mark] * len(columns))})"] * len(part))
         statement = f"INSERT INTO {table.name} ({_listed(table.columns)}) VALUES {groups} {ending}"  # noqa: S608  (our own names)
-        result = connection.exec_driver_sql(statement, tuple([row[name] for row in part for name in columns]))
+        result = connection.exec_driver_sql(statement, tuple(chain.from_iterable(map(in_columns, part))))
         found += [tuple(row) for row in result] if result.returns_rows else []
     return found
 
@@ -138,8 +141,7 @@ def _listed(columns: Iterable[Column[Any]]) -> str:
 
 
 def _in_order(table: Table, rows: Sequence[Row]) -> list[Row]:
-    keys = [column.name for column in table.primary_key]
-    return sorted(rows, key=lambda row: tuple([str(row[key]) for key in keys]))
+    return sorted(rows, key=itemgetter(*[column.name for column in table.primary_key]))
 
 
 def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:

@@ -1,12 +1,13 @@
 """Our router beside nginx, HAProxy, Envoy and Caddy in one run, as Markdown: `make bench`.
 
-    python -m tests.benchmarks.peers [--rounds N] [--seconds S] [--only small,mirror,64k,1m,sse,open,memory] [--json FILE]
+    python -m tests.benchmarks.peers [--rounds N] [--seconds S] [--only small,mirror,64k,1m,sse,open,memory,recorder] [--json FILE]
 
 - small, mirror: an 82-byte JSON POST and a 73-byte answer; 95/5 to two backends, or all to one and a copy of each to the other.
 - 64k, 1m: so many bytes up and so many down, 95/5; the backend reads all before it answers. Bytes are counted at both ends.
 - sse: event streams (sse.py).
 - open: latency at fixed rates, 20, 50 and 80 % of what our router did in `small`, from the moment each request was due.
 - memory: resident, idle and after a load, and what 1,000 idle connections add.
+- recorder: what the recorder alone costs, into SQLite and PostgreSQL (recording.py).
 
 Ours runs whole: control plane, recorder, one router worker, everything recorded into SQLite. CPU is user and system time of the
 process tree over the run divided by the answers; rounds are interleaved and ratios are taken within a round, so a machine whose

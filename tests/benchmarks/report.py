@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from tests.benchmarks.contestants import OURS
-from tests.benchmarks.figures import Run
+from tests.benchmarks.figures import Run, middle_of
 from tests.benchmarks.open_loop import SHARES
+from tests.benchmarks.ours import ROUTER
 from tests.benchmarks.proxies import PEERS, present
+from tests.benchmarks.recording import BODY
 from tests.benchmarks.rounds import DIRECT, Bench, Results
 from tests.benchmarks.tables import CLOSED, EVENTS, MEMORY, OPEN, number, table
 
@@ -29,7 +31,29 @@ def report(bench: Bench, results: Results) -> str:
             parts += [table("open loop", OPEN, runs=runs[workload], titles=titles, by=""), _open_note(results)]
         else:
             parts.append(table("memory", MEMORY, runs=runs[workload], titles=titles, by="idle"))
+    if results.recorder:
+        parts += [_recorder_table(results), _recorder_note(results)]
     return "\n\n".join(parts)
+
+
+def _recorder_table(results: Results) -> str:
+    lines = ["| recorder | predictions/s | CPU µs | on the clock µs | sticky: CPU µs | pairs: CPU µs |", "| --- " * 6 + "|"]
+    for database, by in results.recorder.items():
+        plain = by["plain"]
+        others = " | ".join(number(by[stream].cpu, 1) for stream in ("sticky", "shadow"))
+        lines.append(f"| {database} | {number(1e6 / plain.cpu)} | {number(plain.cpu, 1)} | {number(plain.clock, 1)} | {others} |")
+    return "\n".join(lines)
+
+
+def _recorder_note(results: Results) -> str:
+    """The router's cost in the same run, to compare with."""
+    costs = [
+        f"{_CLOSED[workload]} {number(middle_of(results.runs[workload][OURS], 'cpu', part=ROUTER), 1)} µs a request"
+        for workload in ("small", "mirror")
+        if workload in results.runs
+    ]
+    beside = f" The router's worker in this run: {', '.join(costs)}." if costs else ""
+    return f"One process, bodies of {BODY} bytes, a new database each time; of pairs half of the records are served ones.{beside}"
 
 
 def _most(results: Results, workload: str, name: str) -> float:

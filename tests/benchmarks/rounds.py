@@ -1,5 +1,6 @@
 """The order of a whole comparison: rounds of the workloads that are compared within a round, then what is measured once."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -12,10 +13,11 @@ from tests.benchmarks.contestants import OURS, started
 from tests.benchmarks.figures import Run, middle
 from tests.benchmarks.loads import SMALL, Shape, sized
 from tests.benchmarks.proxies import PEERS, Plan, present
+from tests.benchmarks.recording import Costs, read_costs
 
-WORKLOADS = ("small", "mirror", "64k", "1m", "sse", "open", "memory")
+WORKLOADS = ("small", "mirror", "64k", "1m", "sse", "open", "memory", "recorder")
 DIRECT = "direct"
-_ONCE = ("open", "memory")
+_ONCE = ("open", "memory", "recorder")
 _FEW = 16  # connections for bodies of 1 MiB: more would only fill the kernel's buffers
 
 
@@ -29,11 +31,12 @@ class Bench(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Runs by workload and contestant, what load and backends do without a proxy, and single figures by name."""
+    """Runs by workload and contestant, what load and backends do without a proxy, single figures by name, the recorder's costs."""
 
     runs: dict[str, dict[str, list[Run]]]
     direct: dict[str, Run]
     single: dict[str, float]
+    recorder: Costs
 
     def add(self, workload: str, name: str, *, run: Run) -> None:
         """One more run."""
@@ -42,7 +45,12 @@ class Results(NamedTuple):
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
         runs = {workload: {name: [run._asdict() for run in one] for name, one in by.items()} for workload, by in self.runs.items()}
-        return {"runs": runs, "direct": {name: run.values for name, run in self.direct.items()}, **self.single}
+        return {
+            "runs": runs,
+            "direct": {name: run.values for name, run in self.direct.items()},
+            **self.single,
+            "recorder": self.recorder,
+        }
 
 
 class Comparison:
@@ -53,7 +61,7 @@ class Comparison:
         self._behind = behind
         small = Shape("/x", SMALL, 73, bench.connections)
         self._shapes = {"small": small, "mirror": small, "64k": sized(65_536, bench.connections), "1m": sized(1_048_576, _FEW)}
-        self.results = Results({}, {}, {})
+        self.results = Results({}, {}, {}, {})
 
     def plan(self, workload: str) -> Plan:
         """What a proxy is to do in a workload."""
@@ -116,6 +124,12 @@ class Comparison:
             self.results.add("memory", name, run=Run({**found, "loaded": load.parts["memory"]}, {}))
             say(f"memory: {name}")
 
+    def recorder(self) -> None:
+        """What the recorder alone costs, in a process of its own."""
+        costs = self._bench.folder / "recorder.json"
+        subprocess.run([sys.executable, "-m", "tests.benchmarks.recording", "--json", str(costs)], check=True, stdout=sys.stderr)
+        self.results.recorder.update(read_costs(costs))
+
 
 def contestants(workload: str) -> list[str]:
     """Who takes part, ours last."""
@@ -141,4 +155,6 @@ def run_all(bench: Bench, workloads: Sequence[str]) -> Results:
             comparison.open()
         if "memory" in workloads:
             comparison.memory()
+        if "recorder" in workloads:
+            comparison.recorder()
         return comparison.results

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from modelctl.evidence import SENT, Compared
 from modelctl.kinds import Outcome, Value
 from modelctl.recorder.readings import Agreement, Judged, compare, judge
-from modelctl.recorder.rows import pair_row, prediction_row
+from modelctl.recorder.rows import PAIR_COLUMNS, PREDICTION_COLUMNS, pair_row, prediction_row
 from modelctl.recorder.texts import storable, text_from
 from modelctl.store.tables import pair, prediction
 from modelctl.traffic import Backend
@@ -90,20 +90,22 @@ def test_every_text_becomes_storable(text: str) -> None:
 
 def test_rows_have_exactly_the_columns_of_their_tables() -> None:
     first, second = readings(shown_to_new(1, "cat", "dog"))
-    assert prediction_row(first).keys() == set(prediction.c.keys())  # type: ignore[arg-type]
-    assert pair_row(second).keys() == set(pair.c.keys())  # type: ignore[arg-type]
+    assert set(PREDICTION_COLUMNS) == set(prediction.c.keys())
+    assert len(prediction_row(first)) == len(PREDICTION_COLUMNS)  # type: ignore[arg-type]
+    assert set(PAIR_COLUMNS) == set(pair.c.keys())
+    assert len(pair_row(second)) == len(PAIR_COLUMNS)  # type: ignore[arg-type]
 
 
 def test_a_row_tells_how_often_a_request_was_sent_and_when_the_first_event_came() -> None:
     given = msgspec.structs.replace(served(1, answer("old")), attempts=3)
     (one,) = readings([msgspec.structs.replace(given, answer=msgspec.structs.replace(given.answer, first_event=700))])
-    row = prediction_row(one)  # type: ignore[arg-type]
+    row = dict(zip(PREDICTION_COLUMNS, prediction_row(one), strict=True))  # type: ignore[arg-type]
     assert (row["attempts"], row["first_event_us"]) == (3, 700)
 
 
 def test_a_record_of_an_older_router_was_sent_once_and_held_no_event() -> None:
     (one,) = readings([served(1, answer("old"))])
-    row = prediction_row(one)  # type: ignore[arg-type]
+    row = dict(zip(PREDICTION_COLUMNS, prediction_row(one), strict=True))  # type: ignore[arg-type]
     assert (row["attempts"], row["first_event_us"]) == (1, 0)
 
 
@@ -113,13 +115,13 @@ def test_a_pair_tells_which_of_its_answers_was_cut(failure: str) -> None:
     shadow = msgspec.structs.replace(answer("new", failure=failure), first_event=800)
     _, whole = readings(shown_to_new(1, "cat", "cat"))
     (cut,) = readings([Compared(first, shadow)])
-    rows = [pair_row(one) for one in (whole, cut)]  # type: ignore[arg-type]
+    rows = [dict(zip(PAIR_COLUMNS, pair_row(one), strict=True)) for one in (whole, cut)]  # type: ignore[arg-type]
     assert [(row["baseline_ended"], row["candidate_ended"]) for row in rows] == [("clean", "clean"), ("clean", "cut")]
     assert [row["candidate_first_event_us"] for row in rows] == [0, 800]
 
 
 def test_all_instances_are_kept_when_there_are_several() -> None:
     (one,) = readings([served(1, answer("old", ["cat", "dog"]))])
-    row = prediction_row(one)  # type: ignore[arg-type]
+    row = dict(zip(PREDICTION_COLUMNS, prediction_row(one), strict=True))  # type: ignore[arg-type]
     assert row["label"] == "cat"
     assert row["values_json"] == '[{"label":"cat"},{"label":"dog"}]'
