@@ -32,6 +32,7 @@ _ROUTE_PATH = re.compile(r"/|(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _FINE = ALL * ALL  # the parts that a shown point is compared in: shares of shares are whole numbers
 _SECRET_FIELDS = frozenset({"authorization", "cookie", "x-api-key"})
 _MOST_KEPT = 16
+_LEAST_KEPT, _LONGEST_KEPT = 3_600, 100 * 365 * 86_400  # seconds
 _ROUTE_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]+\]")
 
 
@@ -138,7 +139,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a request is kept. Of a body beyond its limit only the beginning is recorded; all of it passes through.
 
     A request whose body is larger than `shadow_bytes` is not shown to any arm (counted as `too-large`). Of the fields `headers`
-    (names in lower case) the first 256 bytes of the first value are kept.
+    (names in lower case) the first 256 bytes of the first value are kept. Rows older than `keep_seconds` go; 0 keeps them for ever.
     """
 
     request_bytes: int = 64 * 1024
@@ -146,11 +147,14 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     shadow_bytes: int = 1024 * 1024
     arm_header: bool = True
     headers: tuple[str, ...] = ()
+    keep_seconds: int = 0
 
     def __post_init__(self) -> None:
         for field in ("request_bytes", "answer_bytes", "shadow_bytes"):
             if not 0 <= getattr(self, field) <= 16 * 1024 * 1024:
                 raise InvalidInput(f"{field} must be from 0 to 16777216 (16 MiB), not {getattr(self, field)}")
+        if self.keep_seconds != 0 and not _LEAST_KEPT <= self.keep_seconds <= _LONGEST_KEPT:
+            raise InvalidInput(f"keep_seconds must be from {_LEAST_KEPT} (an hour) to {_LONGEST_KEPT} (100 years), or 0 for ever")
         if len(set(self.headers)) != len(self.headers) or len(self.headers) > _MOST_KEPT:
             raise InvalidInput(
                 f"a route keeps at most {_MOST_KEPT} headers of a request, each named once: {', '.join(self.headers)}"
