@@ -32,6 +32,27 @@ def current(*, database: Database = None, data_dir: DataDir = None) -> None:
     _run_schema("current", database=database, data_dir=data_dir)
 
 
+@local(commands, "check", examples=("modelctl db check", "modelctl db check --database postgresql://modelctl@db/modelctl"))
+def check(*, database: Database = None, data_dir: DataDir = None) -> None:
+    """Check the database: its schema, its file, what rows refer to, the counts of spools, the sums. Changes nothing."""
+    _run("checking", database=database, data_dir=data_dir)
+
+
+@local(
+    commands,
+    "backup",
+    examples=("modelctl db backup evidence.db", "modelctl db backup /mnt/$(date +%F).db --data-dir /var/lib/modelctl"),
+)
+def backup(
+    file: Annotated[str, typer.Argument(help="The new file.", show_default=False)],
+    *,
+    database: Database = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Copy a SQLite database while everything runs. For PostgreSQL use pg_dump."""
+    _run("backup", file, database=database, data_dir=data_dir)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What may stay; None for no limit."""
