@@ -58,6 +58,13 @@ UPGRADE = "upgrade"  # it asked for another protocol: a copy of it would open a 
 SHED = "shed"  # the router was short of memory or time: copies go first
 
 
+# What the route's redaction did to a record; added up.
+REQUEST_REDACTED = 1  # values of the request's body were replaced
+REQUEST_LEFT_OUT = 2  # its body was left out: it could not be searched
+ANSWER_REDACTED = 4  # likewise the answer's
+ANSWER_LEFT_OUT = 8
+
+
 class Request(msgspec.Struct, frozen=True, array_like=True):
     """What the client sent: `body` is a prefix of `size` bytes, kept up to the route's capture limit.
 
@@ -118,7 +125,8 @@ class Context(msgspec.Struct, frozen=True, array_like=True):
 class Served(msgspec.Struct, frozen=True, array_like=True, tag="s"):
     """`id` is a UUIDv7, unique per request; `at` its Unix time in microseconds. `shown` pairs each arm with its fate.
 
-    `attempts` is how often the request was sent to the answering arm: more than once when it was repeated.
+    `attempts` is how often the request was sent to the answering arm: more than once when it was repeated. `redacted` is what the
+    route's redaction did to bodies; the size of one whose values were replaced is that of what is left.
     """
 
     id: bytes
@@ -129,13 +137,18 @@ class Served(msgspec.Struct, frozen=True, array_like=True, tag="s"):
     answer: Answer
     shown: tuple[tuple[str, str], ...] = ()
     attempts: int = 1
+    redacted: int = 0
 
 
 class Compared(msgspec.Struct, frozen=True, array_like=True, tag="c"):
-    """`served` is the record of the answer the client got, `shadow` the answer of the arm that was shown the request."""
+    """`served` is the record of the answer the client got, `shadow` the answer of the arm that was shown the request.
+
+    `redacted` is about that answer alone.
+    """
 
     served: Served
     shadow: Answer
+    redacted: int = 0
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True, tag="t"):
@@ -154,15 +167,16 @@ class _Joined(msgspec.Struct, frozen=True, array_like=True, tag="c"):
 
     served: msgspec.Raw
     shadow: Answer
+    redacted: int = 0
 
 
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
 
-def encode_compared(served: bytes, shadow: Answer) -> bytes:
+def encode_compared(served: bytes, shadow: Answer, *, redacted: int = 0) -> bytes:
     """What `encode(Compared(...))` gives, without encoding the *served* record again."""
-    return encode(_Joined(msgspec.Raw(served), shadow))
+    return encode(_Joined(msgspec.Raw(served), shadow, redacted))
 
 
 def frame(record: Record) -> bytes:

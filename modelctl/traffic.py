@@ -32,6 +32,7 @@ _ROUTE_PATH = re.compile(r"/|(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _FINE = ALL * ALL  # the parts that a shown point is compared in: shares of shares are whole numbers
 _SECRET_FIELDS = frozenset({"authorization", "cookie", "x-api-key"})
 _MOST_KEPT = 16
+_LEAST_KEPT, _LONGEST_KEPT = 3_600, 100 * 365 * 86_400  # seconds
 _ROUTE_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]+\]")
 
 
@@ -134,11 +135,39 @@ _BACKEND_LIMITS = (
 )
 
 
+REDACTED = "[redacted]"
+"""What stands in a record where a rule took a value out."""
+_MOST_REDACTIONS = 32
+
+
+class RedactionPart(StrEnum):
+    """Where a rule of redaction looks."""
+
+    BODY = "body"
+    HEADER = "header"
+    QUERY = "query"
+
+
+def parse_redaction(rule: str) -> tuple[RedactionPart, tuple[str, ...]]:
+    """The part and the name, or for a body the keys on the way (RFC 6901; `*` is every one). Raises InvalidInput."""
+    if rule.startswith("/") and len(rule) > 1:
+        return RedactionPart.BODY, tuple(key.replace("~1", "/").replace("~0", "~") for key in rule[1:].split("/"))
+    part, _, name = rule.partition(":")
+    if part == RedactionPart.QUERY and name:
+        return RedactionPart.QUERY, (name,)
+    if part != RedactionPart.HEADER or not _TOKEN.fullmatch(name) or name != name.lower():
+        raise InvalidInput(f"{rule!r} is no rule of redaction: write /card/number, /items/*/name, header:x-name or query:token")
+    if name == "x-request-id":
+        raise InvalidInput("x-request-id is what a record is found by, so it cannot be redacted; have clients send another")
+    return RedactionPart.HEADER, (name,)
+
+
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a request is kept. Of a body beyond its limit only the beginning is recorded; all of it passes through.
 
     A request whose body is larger than `shadow_bytes` is not shown to any arm (counted as `too-large`). Of the fields `headers`
-    (names in lower case) the first 256 bytes of the first value are kept.
+    (names in lower case) the first 256 bytes of the first value are kept. Rows older than `keep_seconds` go; 0 keeps them for ever.
+    What `redact` names is never written down: see parse_redaction.
     """
 
     request_bytes: int = 64 * 1024
@@ -146,15 +175,23 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     shadow_bytes: int = 1024 * 1024
     arm_header: bool = True
     headers: tuple[str, ...] = ()
+    keep_seconds: int = 0
+    redact: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("request_bytes", "answer_bytes", "shadow_bytes"):
             if not 0 <= getattr(self, field) <= 16 * 1024 * 1024:
                 raise InvalidInput(f"{field} must be from 0 to 16777216 (16 MiB), not {getattr(self, field)}")
+        if self.keep_seconds != 0 and not _LEAST_KEPT <= self.keep_seconds <= _LONGEST_KEPT:
+            raise InvalidInput(f"keep_seconds must be from {_LEAST_KEPT} (an hour) to {_LONGEST_KEPT} (100 years), or 0 for ever")
         if len(set(self.headers)) != len(self.headers) or len(self.headers) > _MOST_KEPT:
             raise InvalidInput(
                 f"a route keeps at most {_MOST_KEPT} headers of a request, each named once: {', '.join(self.headers)}"
             )
+        if len(self.redact) > _MOST_REDACTIONS or any(len(rule) > 256 for rule in self.redact):
+            raise InvalidInput(f"a route has at most {_MOST_REDACTIONS} rules of redaction, each of 256 characters at most")
+        for rule in self.redact:
+            parse_redaction(rule)
         for name in self.headers:
             check_field(name, "a route's capture")
             if name in _SECRET_FIELDS:
@@ -202,6 +239,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check_address(self.name, path=self.path, host=self.host)
         parse_unit(self.unit)
+        if self.unit.lower() in self.capture.redact:
+            raise InvalidInput(f"{self.unit} is the unit of route {self.name!r}, which records are counted by: choose another unit")
         if not re.fullmatch(r"[0-9a-f]{32}", self.salt):
             raise InvalidInput(f"the salt of route {self.name!r} must be 32 lower-case hex digits")
         drawn = [arm for arm in self.arms if arm.role is not Role.NOISE]

@@ -42,7 +42,7 @@ def local(commands: typer.Typer, name: str, *, examples: Sequence[str], hidden: 
     """Registers a command that needs no control plane."""
 
     def register(function: Function) -> Function:
-        commands.command(name, epilog=_epilog(examples), hidden=hidden)(function)
+        commands.command(name, epilog=_epilog(examples), hidden=hidden)(_with_groups(function))
         return function
 
     return register
@@ -65,13 +65,11 @@ def _with_shared_options(function: Callable[..., None], outputs: Sequence[str]) 
     """`function` as typer sees it: without the session, with `--url` and `-o`."""
 
     own = list(inspect.signature(function).parameters.values())[1:]
-    groups = {one.name: group for one in own if (group := _group(one.annotation))}
 
     def run(*, url: str, output: str, **given: object) -> None:
         if output not in outputs:
             raise InvalidInput(f"-o {output}: this command knows {', '.join(outputs)}")
-        for name, group in groups.items():
-            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        _gather(own, given)
         with Api(url, key=os.environ.get("MODELCTL_KEY", "")) as api:
             function(Session(api, output), **given)
 
@@ -81,7 +79,33 @@ def _with_shared_options(function: Callable[..., None], outputs: Sequence[str]) 
             "output", Annotated[str, typer.Option("--output", "-o", help=f"One of: {', '.join(outputs)}.")], default=outputs[0]
         ),
     ]
-    parameters = [*(option for one in own for option in _options(one)), *shared]
+    return _shaped(run, function, parameters=[*(option for one in own for option in _options(one)), *shared])
+
+
+def _with_groups(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` as typer sees it: with the options that its groups stand for."""
+    own = list(inspect.signature(function).parameters.values())
+    if not any(_group(one.annotation) for one in own):
+        return function
+
+    def run(**given: object) -> None:
+        _gather(own, given)
+        function(**given)
+
+    return _shaped(run, function, parameters=[option for one in own for option in _options(one)])
+
+
+def _gather(own: Sequence[inspect.Parameter], given: dict[str, object]) -> None:
+    """Puts the options of every group together again."""
+    for one in own:
+        group = _group(one.annotation)
+        if group is not None:
+            given[one.name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+
+
+def _shaped(
+    run: Callable[..., None], function: Callable[..., None], *, parameters: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
     run.__name__ = function.__name__
     run.__doc__ = function.__doc__
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelctl.cli.quantities import ration, size
+from modelctl.cli.quantities import ration, seconds, size
 from modelctl.policy import EncodedByte, RationBy
 
 
@@ -31,6 +31,10 @@ class RouteOptions:
     request_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="How much of a request body is kept.")] = None
     answer_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="How much of an answer body is kept.")] = None
     keep_header: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Request header that is kept; repeatable.")] = None
+    redact: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="Never recorded: /a/b, header:NAME, query:NAME; repeatable.")
+    ] = None
+    keep: Annotated[str | None, typer.Option(metavar="TIME", help="For how long rows are kept, such as 30d; sums stay.")] = None
     shadow_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="Largest body that is shown to candidates.")] = None
 
     def fields(self) -> dict[str, Any]:
@@ -45,6 +49,10 @@ class RouteOptions:
         found: dict[str, Any] = {name: size(text) for name, text in sizes.items() if text is not None}
         if self.keep_header:
             found["headers"] = [name.lower() for name in self.keep_header]
+        if self.redact:
+            found["redact"] = self.redact
+        if self.keep is not None:
+            found["keep_seconds"] = round(seconds(self.keep))
         return found if self.arm_header is None else found | {"arm_header": self.arm_header}
 
     def _admission(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import NamedTuple
 
-from modelctl.evidence import Answer, Compared, Context, Request, Served
+from modelctl.evidence import REQUEST_LEFT_OUT, REQUEST_REDACTED, Answer, Compared, Context, Request, Served
 from modelctl.kinds import KINDS, Outcome, Value, text_of
 from modelctl.kinds.outcome import judged
 from modelctl.recorder.measuring import ABSENT, Measured, document_of, measured
@@ -66,7 +66,7 @@ class Agreement(NamedTuple):
 class ComparedReading(NamedTuple):
     """A compared record, understood under its `terms`. `paths` are the places of both answers with how they compare.
 
-    `digest` tells what was asked; it is empty where that was not recorded whole.
+    `digest` tells what was asked; it is empty where that was not recorded whole or redacted.
     """
 
     compared: Compared
@@ -106,7 +106,8 @@ def _compared(record: Compared, judge: Judge, *, terms: Terms) -> ComparedReadin
     baseline, candidate = judge(record.served.answer), judge(record.shadow)
     agreement = compare(baseline, candidate)
     reading = partial(ComparedReading, record, baseline, candidate, agreement, terms)
-    digest = digest_of(record.served.request)
+    redacted = record.served.redacted & (REQUEST_REDACTED | REQUEST_LEFT_OUT)
+    digest = "" if redacted else digest_of(record.served.request)  # what differed may be what was taken out
     if not baseline.outcome is candidate.outcome is Outcome.OK:
         return reading((), _slices(record.served, terms), (), digest)
     a = document_of(record.served.answer)

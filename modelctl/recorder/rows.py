@@ -24,12 +24,12 @@ def _side_columns(side: str) -> tuple[str, ...]:
 PREDICTION_COLUMNS = (
     "id", "request_id", "at", "route", "rollout", "stage", "table_version", "arm", "role", "reason", "probability", "unit",
     "method", "target", "status", "outcome", "failure", "latency_us", "first_byte_us", "first_event_us", "attempts",
-    "label", "number", "text", "probability_of_label", "values_json", "problem", "headers",
+    "label", "number", "text", "probability_of_label", "values_json", "problem", "redacted", "headers",
     *_body_columns("request"), *_body_columns("answer"),
 )  # fmt: skip
 PAIR_COLUMNS = (
     "prediction_id", "candidate", "request_id", "at", "route", "rollout", "stage", "baseline", "candidate_failure", "agree",
-    "difference", "instances", "instances_agreeing", "baseline_probability", "candidate_probability", "duplicate",
+    "difference", "instances", "instances_agreeing", "baseline_probability", "candidate_probability", "duplicate", "redacted",
     *_side_columns("baseline"), *_side_columns("candidate"), *_body_columns("request"),
 )  # fmt: skip
 
@@ -64,6 +64,7 @@ def prediction_row(reading: ServedReading) -> Row:
         _probability(judged),
         _all(judged),
         storable(judged.problem),
+        served.redacted,
         _headers(request),
         *_body(request),
         *_body(answer),
@@ -91,6 +92,7 @@ def pair_row(reading: ComparedReading, *, duplicate: bool = False) -> Row:
         _probability(reading.baseline),
         _probability(reading.candidate),
         int(duplicate),
+        served.redacted | reading.compared.redacted,
         *_side(served.answer, reading.baseline),
         *_side(shadow, reading.candidate),
         *_body(served.request),

@@ -392,7 +392,7 @@ class Exchange:
             self.trial.sends if self.trial is not None else 1,
         )
         self.trial = None  # which knows this exchange: only the collector would find the two, and their bodies, much later
-        self.served = payload = encode(served)
+        self.served = payload = encode(served if self.route.redaction is None else self.route.redaction.served(served))
         self.client.spool.append(payload)
         if self.shadows:
             shadows, self.shadows = self.shadows, []

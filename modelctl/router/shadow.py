@@ -182,5 +182,8 @@ class ShadowCopy:
 
     def _write_down(self, answer: Answer) -> None:
         exchange = self._exchange
+        redacted = 0
+        if exchange.route.redaction is not None:
+            answer, redacted = exchange.route.redaction.answer(answer)
         if not exchange.gone:
-            exchange.evidence.append(encode_compared(exchange.served, answer))
+            exchange.evidence.append(encode_compared(exchange.served, answer, redacted=redacted))

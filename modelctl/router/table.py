@@ -11,6 +11,7 @@ from modelctl.router.choice import Choice, Matcher, Unread
 from modelctl.router.clock import Clock
 from modelctl.router.decision import Decision, Leg
 from modelctl.router.dial import Dialers
+from modelctl.router.redaction import Redaction
 from modelctl.router.room import Limit
 from modelctl.router.roster import Report, unheard
 from modelctl.router.target import Target
@@ -26,9 +27,23 @@ SHADOW_PENDING_BYTES = 32 * 1024 * 1024
 
 class CompiledRoute:
     """One address clients use. `cut` is how much of the target is not forwarded (the preview prefix); `gate` what is let in;
-    `choice` what comes before the split, and `fields` the names of those that are recorded, both mostly absent."""
+    `choice` what comes before the split, `fields` the names of those that are recorded, and `redaction` what is
+    taken out of records, all mostly absent."""
 
-    __slots__ = ("_decisions", "_index", "capture", "choice", "cut", "fields", "gate", "name", "path", "path_length", "unit_field")
+    __slots__ = (
+        "_decisions",
+        "_index",
+        "capture",
+        "choice",
+        "cut",
+        "fields",
+        "gate",
+        "name",
+        "path",
+        "path_length",
+        "redaction",
+        "unit_field",
+    )
 
     def __init__(
         self, route: Route, index: Callable[[bytes], int], *, decisions: list[Decision], gate: Gate | None, cut: int = 0
@@ -37,6 +52,7 @@ class CompiledRoute:
         self.capture = route.capture
         self.choice: Choice | None = None
         self.fields = tuple(name.encode() for name in route.capture.headers)
+        self.redaction = Redaction(route.capture.redact) if route.capture.redact else None
         self.unit_field = parse_unit(route.unit).encode()
         self.path = b"" if route.path == "/" else route.path.encode()
         self.path_length = len(self.path)

@@ -78,6 +78,9 @@ def test_the_commands_of_this_version_are_all_there() -> None:
         ("feedback", "import"),
         ("db", "upgrade"),
         ("db", "current"),
+        ("db", "prune"),
+        ("db", "check"),
+        ("db", "backup"),
     }
     assert {words for words in COMMANDS if len(words) == 3} == {
         *(("route", "key", verb) for verb in ("add", "list", "revoke")),

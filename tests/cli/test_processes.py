@@ -222,3 +222,24 @@ def test_the_schema_is_upgraded_once_and_shown(tmp_path: Path) -> None:
     assert db("current", "--database", url).stdout.strip() in first.stdout + first.stderr
     assert db("upgrade", "--database", "mysql://x").returncode == 2
     assert db("current", "--database", f"sqlite:///{tmp_path}/no/such/folder/x.db").returncode == 1
+
+
+def test_pruning_asks_unless_it_was_told_not_to(tmp_path: Path, modelctl: "Run") -> None:
+    root = str(Path(package.__file__).parents[1])
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+
+    def db(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "modelctl", "db", *words, "--database", url]
+        environment = {**os.environ, "PYTHONPATH": root}
+        return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    assert "has no schema yet" in db("prune", "--yes").stderr
+    db("upgrade")
+    planned = db("prune", "--older-than", "30d", "--dry-run")
+    assert (planned.returncode, planned.stdout.split(":")[0]) == (0, "nothing")
+    refused = db("prune", "--max-size", "10GiB")
+    assert refused.returncode == 2
+    assert "repeat the command with --yes" in refused.stderr
+    done = db("prune", "--older-than", "30d", "--yes")
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "removed 0 predictions")
+    assert modelctl("db", "prune", "--older-than", "0s").code == 2

@@ -180,10 +180,11 @@ def test_the_wire_form_does_not_change() -> None:
         ["a", 200, "", 1_500, 900, b"application/json", b"gzip", b"[1]", 3, 0],
         [["b", "sent"]],
         1,
+        0,
     ]
     request_before_headers = [b"POST", b"/p", b"application/json", b"", b"{}", 2]
     assert frame(record) == framed(msgspec.msgpack.encode(wire))
-    assert frame(Compared(record, answer)) == framed(msgspec.msgpack.encode(["c", wire, wire[6]]))
+    assert frame(Compared(record, answer)) == framed(msgspec.msgpack.encode(["c", wire, wire[6], 0]))
     older = [
         *wire[:4],
         decision,

@@ -26,6 +26,7 @@ from modelctl.controlplane.api.problems import problem_response
 from modelctl.controlplane.controller import Controller
 from modelctl.controlplane.fleet import Fleet
 from modelctl.controlplane.operations.inspecting import read_catalog, read_table
+from modelctl.controlplane.retention import Retention
 from modelctl.endpoint import reach_of
 from modelctl.errors import StoreError
 from modelctl.settings import Settings
@@ -106,7 +107,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         controller = Controller(engine, fleet, clock=plane.clock, holder=random_salt())
-        tasks = [asyncio.create_task(load_table(plane)), asyncio.create_task(controller.run())]
+        retention = Retention(engine, clock=plane.clock, holder=random_salt())
+        tasks = [asyncio.create_task(task) for task in (load_table(plane), controller.run(), retention.run())]
         yield
         for task in tasks:
             task.cancel()
