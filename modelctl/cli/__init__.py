@@ -16,6 +16,7 @@ from modelctl.cli import (
     decisions,
     demo,
     doctor,
+    export,
     feedback,
     freezes,
     plan,
@@ -71,7 +72,7 @@ routes.commands.add_typer(route_keys.commands, name="key")
 routes.commands.add_typer(route_metrics.commands, name="metric")
 routes.commands.add_typer(route_dimensions.commands, name="dimension")
 app.add_typer(routes.commands, name="route")
-for _part in (plan, start, status, report, verbs, verify, records):
+for _part in (plan, start, status, report, verbs, verify, records, export):
     app.add_typer(_part.commands)
 app.add_typer(decisions.commands, name="decision")
 app.add_typer(rules.commands, name="rule")

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from modelctl.controlplane.api import backends, decisions, evidence, freezes, rollouts, routes, rules, tables
+from modelctl.controlplane.api import backends, decisions, evidence, exports, freezes, rollouts, routes, rules, tables
 from modelctl.controlplane.api.call import Call, Endpoint, Plane
 from modelctl.controlplane.api.guard import Guard
 from modelctl.controlplane.api.openapi import document
@@ -80,6 +80,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *freezes.ENDPOINTS,
     *rules.ENDPOINTS,
     *evidence.ENDPOINTS,
+    *exports.ENDPOINTS,
     *tables.ENDPOINTS,
 )
 
