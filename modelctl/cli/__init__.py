@@ -22,6 +22,7 @@ from modelctl.cli import (
     plan,
     processes,
     records,
+    replay,
     report,
     route_dimensions,
     route_keys,
@@ -72,7 +73,7 @@ routes.commands.add_typer(route_keys.commands, name="key")
 routes.commands.add_typer(route_metrics.commands, name="metric")
 routes.commands.add_typer(route_dimensions.commands, name="dimension")
 app.add_typer(routes.commands, name="route")
-for _part in (plan, start, status, report, verbs, verify, records, export):
+for _part in (plan, start, status, report, verbs, verify, records, export, replay):
     app.add_typer(_part.commands)
 app.add_typer(decisions.commands, name="decision")
 app.add_typer(rules.commands, name="rule")
