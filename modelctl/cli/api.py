@@ -127,13 +127,18 @@ class Api:
         except httpx.TransportError as error:
             raise ControlPlaneUnreachable(f"the control plane at {self.url} does not answer: {_reason(error)}") from error
 
+    def send(self, path: str, pieces: Iterator[bytes], **query: str | int | None) -> Json:
+        """What the control plane answers to an NDJSON stream."""
+        headers = {"content-type": "application/x-ndjson"}
+        return _object(self._answer("POST", path, query=query, body=pieces, headers=headers))
+
     def _answer(
         self,
         method: str,
         path: str,
         *,
         query: Mapping[str, str | int | None] | None = None,
-        body: bytes | None = None,
+        body: bytes | Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         try:

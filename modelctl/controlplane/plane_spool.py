@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from modelctl.evidence import LOCK_FILE, SEGMENT_SUFFIX, Compared, Record, Served, Tally, frame, segment_name
@@ -25,8 +26,11 @@ class PlaneSpool:
     @property
     def full(self) -> bool:
         """Whether the recorder has to read before more may be written."""
-        sizes = (path.stat().st_size for path in self._folder.iterdir() if path.suffix == SEGMENT_SUFFIX)
-        return sum(sizes) >= MOST_BYTES
+        size = 0
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # the recorder takes away what it has read
+                size += path.stat().st_size if path.suffix == SEGMENT_SUFFIX else 0
+        return size >= MOST_BYTES
 
     def write(self, records: Sequence[Served | Compared]) -> None:
         """Appends the records and their tally, and syncs them. Raises OSError: nothing of them is there then."""

@@ -91,7 +91,7 @@ class Replayer:
 
     def __init__(self, engine: Engine, spools: Path, *, clock: Callable[[], int], chance: Callable[[], str]) -> None:
         self._engine = engine
-        self._spools = spools
+        self.spools = spools
         self._clock = clock
         self._chance = chance
         self._runs: dict[int, _Run] = {}
@@ -150,7 +150,7 @@ class Replayer:
             log.warning("the place of replay %s is not written down: %s", run.replay.rollout.id, error)
 
     async def _send_all(self, run: _Run) -> None:
-        folder = self._spools / f"replay-{run.replay.rollout.id}-{self._chance()[:12]}"
+        folder = self.spools / f"replay-{run.replay.rollout.id}-{self._chance()[:12]}"
         spool = await run_in_threadpool(PlaneSpool, folder)
         try:
             async with client_of(run.replay.candidate, connections=MOST_AT_ONCE) as client:

@@ -67,6 +67,7 @@ def test_the_commands_of_this_version_are_all_there() -> None:
         "history",
         "predictions",
         "export",
+        "import",
         "replay",
     ]
     assert {words[0] for words in COMMANDS if len(words) == 1} == set(wanted)

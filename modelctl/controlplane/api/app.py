@@ -18,7 +18,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from modelctl.controlplane.api import backends, decisions, evidence, exports, freezes, replays, rollouts, routes, rules, tables
+from modelctl.controlplane.api import (
+    backends,
+    decisions,
+    evidence,
+    exports,
+    freezes,
+    imports,
+    replays,
+    rollouts,
+    routes,
+    rules,
+    tables,
+)
 from modelctl.controlplane.api.call import Call, Endpoint, Plane
 from modelctl.controlplane.api.guard import Guard
 from modelctl.controlplane.api.openapi import document
@@ -82,6 +94,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *rules.ENDPOINTS,
     *evidence.ENDPOINTS,
     *exports.ENDPOINTS,
+    *imports.ENDPOINTS,
     *replays.ENDPOINTS,
     *tables.ENDPOINTS,
 )
