@@ -14,6 +14,7 @@ from modelctl.cli.cloud_events import cloud_events
 from modelctl.cli.command import Session, client
 from modelctl.cli.export_stream import Meter, destination, exported
 from modelctl.cli.output import note
+from modelctl.cli.parquet_file import parquet_file
 from modelctl.cli.quantities import instant
 from modelctl.cli.target import only_route
 from modelctl.cli.verbs import Route
@@ -27,7 +28,9 @@ def _as_it_is(line: bytes) -> bytes:
 
 
 # What becomes of an exported line.
-FORMATS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType({"ndjson": _as_it_is, "cloudevents": cloud_events})
+FORMATS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
+    {"ndjson": _as_it_is, "cloudevents": cloud_events, "parquet": _as_it_is}
+)
 ROWS = ("predictions", "pairs")
 
 
@@ -51,7 +54,7 @@ class Extent:
     "export",
     examples=(
         "modelctl export fraud --since 7d --output fraud.ndjson",
-        "modelctl export fraud --format cloudevents --since 2026-01-31 --until 2026-02-01",
+        "modelctl export fraud --format parquet --since 2026-01-31 --until 2026-02-01 --output fraud.parquet",
     ),
     outputs=(),
 )
@@ -69,7 +72,12 @@ def export(
     now = time.time()
     query = {"route": only_route(session, route, command="export {route}"), **extent.query(now)}
     last = instant(extent.until, now) if extent.until else int(now * 1_000_000)
-    with closing(Meter(last)) as meter, destination(file, append=bool(extent.after)) as target:
+    opened = (
+        parquet_file(file, what=what, append=bool(extent.after))
+        if format_ == "parquet"
+        else destination(file, append=bool(extent.after))
+    )
+    with closing(Meter(last)) as meter, opened as target:
         for line in exported(session.api, f"/v1/{what}:export", query=query, told=meter.tell):
             target.write(convert(line))
     if file is not None:

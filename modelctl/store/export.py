@@ -15,8 +15,8 @@ from modelctl.errors import InvalidInput
 from modelctl.store.tables import pair, prediction
 
 PAGE = 200
-_JSON_COLUMNS = {"headers": "headers", "values_json": "values"}
-_JSON_COLUMNS |= {f"{side}_values_json": f"{side}_values" for side in ("baseline", "candidate")}
+JSON_COLUMNS = {"headers": "headers", "values_json": "values"}
+JSON_COLUMNS |= {f"{side}_values_json": f"{side}_values" for side in ("baseline", "candidate")}
 
 Line = dict[str, Any]
 _encode = msgspec.json.Encoder().encode
@@ -73,8 +73,8 @@ def line_of(table: Table, row: Row[Any]) -> bytes:
     for name, value in row._mapping.items():
         if isinstance(value, bytes | memoryview):
             line |= body_field(name, bytes(value))
-        elif name in _JSON_COLUMNS:
-            line[_JSON_COLUMNS[name]] = None if value is None else msgspec.Raw(value.encode())
+        elif name in JSON_COLUMNS:
+            line[JSON_COLUMNS[name]] = None if value is None else msgspec.Raw(value.encode())
         else:
             line[name] = value
     return _encode(line) + b"\n"
