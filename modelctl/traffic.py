@@ -52,6 +52,7 @@ class Reason(StrEnum):
     PREVIEW = "preview"  # the client asked for this arm at its preview address
     FALLBACK = "fallback"  # a candidate's breaker is open: the baseline answered for it
     RULE = "rule"  # a rule of the route matched the request
+    REPLAY = "replay"  # no client asked: a recorded request was sent to a candidate again
     ADDRESSED = "addressed"  # the client named the arm in the field modelctl-arm
 
 

@@ -107,7 +107,8 @@ def test_every_error_stands_in_the_drawn_tree_and_has_a_code_of_its_own(program:
 
 def test_the_declared_dependencies_are_the_used_ones(program: tuple[Source, ...]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.split(r"[^a-z0-9-]", text)[0].replace("-", "_") for text in project["dependencies"]}
+    texts = [*project["dependencies"], *project["optional-dependencies"]["parquet"]]
+    declared = {re.split(r"[^a-z0-9-]", text)[0].replace("-", "_") for text in texts}
     assert {package for source in program for _, package in layers.packages(source)} == declared
 
 
@@ -117,7 +118,7 @@ def test_the_declared_dependencies_are_the_used_ones(program: tuple[Source, ...]
         ("modelctl.router.__main__", "alembic sqlalchemy numpy scipy starlette httpx typer click rich uvicorn"),
         ("modelctl.supervisor.__main__", "alembic sqlalchemy numpy scipy starlette httpx typer click rich uvicorn httptools"),
         ("modelctl.recorder.__main__", "scipy starlette httpx typer click rich uvicorn httptools"),
-        ("modelctl.cli", "alembic sqlalchemy numpy scipy starlette uvicorn httptools uvloop"),
+        ("modelctl.cli", "alembic sqlalchemy numpy scipy starlette uvicorn httptools uvloop pyarrow"),
     ],
 )
 def test_a_process_loads_only_what_it_works_with(module: str, absent: str) -> None:

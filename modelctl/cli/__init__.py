@@ -16,11 +16,14 @@ from modelctl.cli import (
     decisions,
     demo,
     doctor,
+    export,
     feedback,
     freezes,
+    import_,
     plan,
     processes,
     records,
+    replay,
     report,
     route_dimensions,
     route_keys,
@@ -71,7 +74,7 @@ routes.commands.add_typer(route_keys.commands, name="key")
 routes.commands.add_typer(route_metrics.commands, name="metric")
 routes.commands.add_typer(route_dimensions.commands, name="dimension")
 app.add_typer(routes.commands, name="route")
-for _part in (plan, start, status, report, verbs, verify, records):
+for _part in (plan, start, status, report, verbs, verify, records, export, import_, replay):
     app.add_typer(_part.commands)
 app.add_typer(decisions.commands, name="decision")
 app.add_typer(rules.commands, name="rule")

@@ -1,7 +1,7 @@
 """The control API over HTTP: requests out, JSON or an error of `modelctl.errors` back."""
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -112,23 +112,46 @@ class Api:
         """What the control plane answers to removing `path`; empty for an empty answer."""
         return _object(self._answer("DELETE", path))
 
+    def lines(self, path: str, **query: str | int | None) -> Iterator[bytes]:
+        """The lines of an NDJSON stream as they come, with their ends. Raises ControlPlaneUnreachable where it breaks off."""
+        params = _given(query)
+        rest = b""
+        try:
+            with self._client.stream("GET", path, params=params) as response:
+                if not response.is_success:
+                    response.read()
+                    raise problem_error(response)
+                for piece in response.iter_bytes():
+                    *whole, rest = (rest + piece).split(b"\n")
+                    yield from (line + b"\n" for line in whole)
+        except httpx.TransportError as error:
+            raise ControlPlaneUnreachable(f"the control plane at {self.url} does not answer: {_reason(error)}") from error
+
+    def send(self, path: str, pieces: Iterator[bytes], **query: str | int | None) -> Json:
+        """What the control plane answers to an NDJSON stream."""
+        headers = {"content-type": "application/x-ndjson"}
+        return _object(self._answer("POST", path, query=query, body=pieces, headers=headers))
+
     def _answer(
         self,
         method: str,
         path: str,
         *,
         query: Mapping[str, str | int | None] | None = None,
-        body: bytes | None = None,
+        body: bytes | Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        params = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         try:
-            response = self._client.request(method, path, params=params, content=body, headers=headers)
+            response = self._client.request(method, path, params=_given(query or {}), content=body, headers=headers)
         except httpx.TransportError as error:
             raise ControlPlaneUnreachable(f"the control plane at {self.url} does not answer: {_reason(error)}") from error
         if not response.is_success:
             raise problem_error(response)
         return response
+
+
+def _given(query: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    return {name: value for name, value in query.items() if value is not None and value != ""}
 
 
 def checked_url(url: str) -> str:

@@ -51,7 +51,8 @@ def local(commands: typer.Typer, name: str, *, examples: Sequence[str], hidden: 
 def client(
     commands: typer.Typer, name: str, *, examples: Sequence[str], outputs: Sequence[str] = OBJECTS, aliases: Sequence[str] = ()
 ) -> Callable[[Function], Function]:
-    """Registers `function(session, ...)` as a command with the shared options. The first of `outputs` is the default."""
+    """Registers `function(session, ...)` as a command with the shared options. The first of `outputs` is the default; without any
+    there is no `-o`, and `--output` is the command's own."""
 
     def register(function: Function) -> Function:
         for word in (name, *aliases):
@@ -66,20 +67,15 @@ def _with_shared_options(function: Callable[..., None], outputs: Sequence[str]) 
 
     own = list(inspect.signature(function).parameters.values())[1:]
 
-    def run(*, url: str, output: str, **given: object) -> None:
-        if output not in outputs:
+    def run(*, url: str, **given: object) -> None:
+        output = str(given.pop("output")) if outputs else ""
+        if outputs and output not in outputs:
             raise InvalidInput(f"-o {output}: this command knows {', '.join(outputs)}")
         _gather(own, given)
         with Api(url, key=os.environ.get("MODELCTL_KEY", "")) as api:
             function(Session(api, output), **given)
 
-    shared = [
-        _option("url", Annotated[str, _URL], default=DEFAULT_URL),
-        _option(
-            "output", Annotated[str, typer.Option("--output", "-o", help=f"One of: {', '.join(outputs)}.")], default=outputs[0]
-        ),
-    ]
-    return _shaped(run, function, parameters=[*(option for one in own for option in _options(one)), *shared])
+    return _shaped(run, function, parameters=[*(option for one in own for option in _options(one)), *_shared(outputs)])
 
 
 def _with_groups(function: Callable[..., None]) -> Callable[..., None]:
@@ -111,6 +107,14 @@ def _shaped(
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return run
+
+
+def _shared(outputs: Sequence[str]) -> list[inspect.Parameter]:
+    url = _option("url", Annotated[str, _URL], default=DEFAULT_URL)
+    if not outputs:
+        return [url]
+    form = typer.Option("--output", "-o", help=f"One of: {', '.join(outputs)}.")
+    return [url, _option("output", Annotated[str, form], default=outputs[0])]
 
 
 _URL = typer.Option("--url", envvar="MODELCTL_URL", help="Where the control plane is.")

@@ -4,7 +4,7 @@ A percent is kept in basis points (hundredths of a percent): 10,000 is all.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from modelctl.errors import InvalidInput
@@ -61,6 +61,27 @@ def seconds(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise InvalidInput(f"{text!r} is no duration: write 30s, 10m, 2h or 7d")
     return sum(int(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def instant(text: str, now: float) -> int:
+    """The Unix microsecond of `7d` (so long before Unix second `now`), `2026-01-31` or `2026-01-31T12:00:00Z`.
+
+    A time without a zone is that of this machine. Raises InvalidInput.
+    """
+    try:
+        ago = seconds(text)
+    except InvalidInput:
+        return _written_instant(text)
+    return max(0, int((now - ago) * 1_000_000))
+
+
+def _written_instant(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{text!r} is no time: write 7d for seven days ago, 2026-01-31 or 2026-01-31T12:00:00Z") from None
+    return max(0, since // timedelta(microseconds=1))
 
 
 def whole_milliseconds(text: str) -> int:

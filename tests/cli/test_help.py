@@ -66,6 +66,9 @@ def test_the_commands_of_this_version_are_all_there() -> None:
         "undo",
         "history",
         "predictions",
+        "export",
+        "import",
+        "replay",
     ]
     assert {words[0] for words in COMMANDS if len(words) == 1} == set(wanted)
     assert {words for words in COMMANDS if len(words) == 2} == {

@@ -18,7 +18,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from modelctl.controlplane.api import backends, decisions, evidence, freezes, rollouts, routes, rules, tables
+from modelctl.controlplane.api import (
+    backends,
+    decisions,
+    evidence,
+    exports,
+    freezes,
+    imports,
+    replays,
+    rollouts,
+    routes,
+    rules,
+    tables,
+)
 from modelctl.controlplane.api.call import Call, Endpoint, Plane
 from modelctl.controlplane.api.guard import Guard
 from modelctl.controlplane.api.openapi import document
@@ -26,6 +38,7 @@ from modelctl.controlplane.api.problems import problem_response
 from modelctl.controlplane.controller import Controller
 from modelctl.controlplane.fleet import Fleet
 from modelctl.controlplane.operations.inspecting import read_catalog, read_table
+from modelctl.controlplane.replayer import Replayer
 from modelctl.controlplane.retention import Retention
 from modelctl.endpoint import reach_of
 from modelctl.errors import StoreError
@@ -81,6 +94,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *freezes.ENDPOINTS,
     *rules.ENDPOINTS,
     *evidence.ENDPOINTS,
+    *exports.ENDPOINTS,
+    *imports.ENDPOINTS,
+    *replays.ENDPOINTS,
     *tables.ENDPOINTS,
 )
 
@@ -102,7 +118,8 @@ def create_app(
     newest table from the store."""
     fleet = fleet or Fleet(unix_microseconds)
     reach = reach_of(settings.backend_networks)
-    plane = Plane(engine=engine, fleet=fleet, clock=unix_microseconds, chance=chance, reach=reach)
+    replayer = Replayer(engine, settings.spool_dir, clock=unix_microseconds, chance=random_salt)
+    plane = Plane(engine=engine, fleet=fleet, clock=unix_microseconds, chance=chance, reach=reach, replayer=replayer)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -110,6 +127,7 @@ def create_app(
         retention = Retention(engine, clock=plane.clock, holder=random_salt())
         tasks = [asyncio.create_task(task) for task in (load_table(plane), controller.run(), retention.run())]
         yield
+        await replayer.close()
         for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):

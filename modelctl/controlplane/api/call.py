@@ -13,6 +13,7 @@ from starlette.responses import Response
 from modelctl.controlplane.api.problems import Refused, problem_response
 from modelctl.controlplane.fleet import Command, Convergence, Fleet
 from modelctl.controlplane.operations.change import Author, Change
+from modelctl.controlplane.replayer import Replayer
 from modelctl.endpoint import Reach
 from modelctl.errors import InvalidInput, ModelctlError
 
@@ -27,7 +28,7 @@ MAX_REASON = 2_000
 class Plane:
     """What handlers work with: the store, the routers, time (Unix microseconds), chance (32 hex digits).
 
-    `reach` is where backends may be.
+    `reach` is where backends may be, `replayer` what sends recorded requests again.
     """
 
     engine: Engine
@@ -35,6 +36,7 @@ class Plane:
     clock: Callable[[], int]
     chance: Callable[[], str]
     reach: Reach
+    replayer: Replayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
