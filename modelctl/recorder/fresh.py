@@ -63,7 +63,7 @@ def question_of(item: ComparedReading) -> Question | None:
 def _recorded_predictions(connection: Connection, ids: list[str]) -> set[str]:
     if not ids:
         return set()
-    return set(connection.execute(select(prediction.c.id).where(among(connection, prediction.c.id, ids))).scalars())
+    return set(connection.execute(select(prediction.c.id).where(among(connection, prediction.c.id, values=ids))).scalars())
 
 
 def _recorded_pairs(connection: Connection, pairs: Sequence[ComparedReading]) -> dict[PairKey, bool]:
@@ -71,7 +71,9 @@ def _recorded_pairs(connection: Connection, pairs: Sequence[ComparedReading]) ->
     if not pairs:
         return {}
     wanted = {item.compared.served.id.hex() for item in pairs}
-    query = select(pair.c.prediction_id, pair.c.candidate, pair.c.baseline).where(among(connection, pair.c.prediction_id, wanted))
+    query = select(pair.c.prediction_id, pair.c.candidate, pair.c.baseline).where(
+        among(connection, pair.c.prediction_id, values=wanted)
+    )
     return {(row.prediction_id, row.candidate): row.candidate == row.baseline for row in connection.execute(query)}
 
 
@@ -83,7 +85,7 @@ def _questions(connection: Connection, pairs: Sequence[ComparedReading]) -> dict
             asked.setdefault(question, item)
     for (rollout, candidate), digests in _by_candidate(asked).items():
         mine = (pair_seen.c.rollout == rollout, pair_seen.c.candidate == candidate)
-        known = select(pair_seen.c.digest).where(*mine, among(connection, pair_seen.c.digest, digests))
+        known = select(pair_seen.c.digest).where(*mine, among(connection, pair_seen.c.digest, values=digests))
         for digest in connection.execute(known).scalars().all():
             del asked[Question(rollout, candidate, digest)]
     return asked

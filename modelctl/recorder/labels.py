@@ -71,7 +71,7 @@ def joined_facts(
     if not readings or connection.execute(select(feedback.c.id).limit(1)).first() is None:
         return [], []
     requests = {request_of(reading) for reading in readings}
-    rows = connection.execute(select(feedback).where(among(connection, feedback.c.request_id, requests))).all()
+    rows = connection.execute(select(feedback).where(among(connection, feedback.c.request_id, values=requests))).all()
     known = {row.request_id for row in rows}
     targets = targets_in([reading for reading in readings if request_of(reading) in known], duplicates=duplicates) if known else {}
     there = [(target, _joined(row)) for row in rows if row.joined_label is not None for target in targets.get(row.request_id, ())]

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Text, any_, bindparam, func, s
 from sqlalchemy.dialects.postgresql import ARRAY
 
 
-def among(connection: Connection, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+def among(connection: Connection, column: ColumnElement[str], *, values: Collection[str]) -> ColumnElement[bool]:
     """Whether a text column holds one of `values`."""
     if connection.dialect.name == "postgresql":
         return column == any_(bindparam(None, list(values), type_=ARRAY(Text)))
