@@ -18,8 +18,8 @@ from modelctl.traffic import Arm, Backend
 
 T = TypeVar("T")
 _NOTHING = Terms()
-# Answers whose reading is remembered: how many, and of how many bytes each.
-_REMEMBERED, _REMEMBERED_BYTES = 8192, 1024
+# Answers whose reading is remembered: how many, and of how many bytes and values each. About 16 MiB at most.
+_REMEMBERED, _REMEMBERED_BYTES, _REMEMBERED_VALUES = 8192, 1024, 4
 
 
 class Known:
@@ -67,10 +67,15 @@ class Known:
         said = (answer.backend, answer.status, answer.failure, answer.encoding, answer.size, answer.body)
         found = self._judged.get(said)
         if found is None:
+            found = judge(answer, self._backends.get(answer.backend))
+            self._remember(said, found)
+        return found
+
+    def _remember(self, said: tuple[object, ...], found: Judged) -> None:
+        if len(found.values) <= _REMEMBERED_VALUES:
             if len(self._judged) >= _REMEMBERED:
                 self._judged.clear()
-            found = self._judged[said] = judge(answer, self._backends.get(answer.backend))
-        return found
+            self._judged[said] = found
 
 
 def _backends(connection: Connection) -> dict[str, Backend]:
