@@ -1,6 +1,6 @@
 """`python -m modelctl.parquet predictions|pairs FILE`: exported lines on standard input become a Parquet file.
 
-A process of its own, because only this needs pyarrow. A row group is written after ROWS lines or BYTES of them, so memory is bounded.
+A process of its own, because only this needs pyarrow. A row group is written after ROWS lines or BYTES: memory is bounded.
 """
 
 import sys
