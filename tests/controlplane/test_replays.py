@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete
 from starlette.applications import Starlette
 
 from modelctl.cli import main
@@ -19,6 +19,8 @@ from modelctl.controlplane.fleet import Fleet
 from modelctl.controlplane.operations.backends import add_backend
 from modelctl.controlplane.operations.routes import NewRoute, add_route
 from modelctl.settings import Settings
+from modelctl.store.engine import writing
+from modelctl.store.tables import event
 from modelctl.traffic import Backend
 from tests.controlplane.scene import ANN, store_prediction
 from tests.recorder.stream import drain, rows
@@ -180,6 +182,22 @@ def test_a_replay_goes_on_where_it_stopped_and_a_finished_one_begins_anew(
     drain(database_url, tmp_path / "spool")
     assert len(rows(database_url, "pair")) == 7
     assert replay(plane)["rollout"] != first["rollout"]
+
+
+def test_a_replay_that_was_killed_goes_on_at_its_newest_pair(
+    plane: str, engine: Engine, database_url: str, *, tmp_path: Path, candidate: Candidate
+) -> None:
+    for number in range(7):
+        store(engine, number)
+    first = replay(plane, limit=3)
+    drain(database_url, tmp_path / "spool")
+    with writing(engine) as connection:
+        connection.execute(delete(event).where(event.c.action == "replay-stop"))
+    second = replay(plane)
+    assert (second["rollout"], second["state"], second["sent"]) == (first["rollout"], "done", 7)
+    assert len(candidate.asked) == 8
+    drain(database_url, tmp_path / "spool")
+    assert len(rows(database_url, "pair")) == 7
 
 
 def test_requests_that_are_sent_twice_become_one_pair(

@@ -123,11 +123,12 @@ def last_place(connection: Connection, rollout: Rollout) -> Place:
     query = select(event.c.detail).where(event.c.rollout == rollout.id, event.c.action == STOPPED)
     kept = connection.execute(query.order_by(event.c.id.desc()).limit(1)).scalar()
     place = Place() if kept is None else msgspec.json.decode(kept, type=Place)
-    newest, count = connection.execute(select(func.max(pair.c.at), func.count()).where(pair.c.rollout == rollout.id)).one()
+    newest = connection.execute(select(func.max(pair.c.at)).where(pair.c.rollout == rollout.id)).scalar()
     if newest is None or newest <= place.at:
         return place
     # Its microsecond is sent again: what is a pair already becomes no second one.
-    return msgspec.structs.replace(place, at=int(newest), id="", sent=int(count))
+    before = select(func.count()).where(pair.c.rollout == rollout.id, pair.c.at < newest)
+    return msgspec.structs.replace(place, at=int(newest), id="", sent=int(connection.execute(before).scalar() or 0))
 
 
 def _asked(catalog: Catalog, route: str, *, wanted: NewReplay, author: Author, salt: str) -> Rollout:
