@@ -39,6 +39,7 @@ class ImportedLine(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_us: int = 0
     first_event_us: int = 0
     attempts: int = 1
+    redacted: int = 0
     headers: dict[str, str] = {}
     request_type: str = ""
     request_encoding: str = ""
@@ -72,9 +73,9 @@ def record_of(line: bytes, known: Known) -> Served:
         raise InvalidInput(f"is no exported prediction: {error}") from None
     _check(row, known)
     context = Context(row.route, 0, 0, row.table_version, row.role, row.reason, row.probability, row.unit.encode())
-    return Served(
-        bytes.fromhex(row.id), row.request_id.encode(), row.at, context, _request(row), _answer(row), (), attempts=row.attempts
-    )
+    identity = (bytes.fromhex(row.id), row.request_id.encode(), row.at)
+    asked, given = _request(row), _answer(row)
+    return Served(*identity, context, asked, given, (), attempts=row.attempts, redacted=row.redacted)
 
 
 def _check(row: ImportedLine, known: Known) -> None:
@@ -88,7 +89,12 @@ def _check(row: ImportedLine, known: Known) -> None:
             "of rollouts with --outside-rollouts"
         )
     numbers = (row.at, row.table_version, row.latency_us, row.first_byte_us, row.first_event_us, row.attempts, row.status)
-    if any(not 0 <= number < 1 << 62 for number in numbers) or not 0 <= row.probability <= 10_000 or row.status > 999:
+    if (
+        any(not 0 <= number < 1 << 62 for number in numbers)
+        or not 0 <= row.probability <= 10_000
+        or row.status > 999
+        or not 0 <= row.redacted < 16
+    ):
         raise InvalidInput("a time, count, share or status is below 0 or too large")
 
 

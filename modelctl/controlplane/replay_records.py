@@ -12,7 +12,7 @@ from sqlalchemy import Row
 
 from modelctl.controlplane.sending import Outgoing
 from modelctl.endpoint import parse_endpoint
-from modelctl.evidence import SENT, Answer, Compared, Context, Request, Served
+from modelctl.evidence import REQUEST_LEFT_OUT, REQUEST_REDACTED, SENT, Answer, Compared, Context, Request, Served
 from modelctl.kinds import Outcome
 from modelctl.rollout import Rollout
 from modelctl.traffic import ALL, CHOSEN, Backend, Reason, Role
@@ -20,6 +20,8 @@ from modelctl.traffic import ALL, CHOSEN, Backend, Reason, Role
 # Why a recorded prediction is not replayed.
 TRUNCATED_REQUEST = "request-truncated"  # its body was not recorded whole
 TRUNCATED_ANSWER = "answer-truncated"  # the baseline's answer was not
+REDACTED_REQUEST = "request-redacted"  # the route's rules took something out of it
+REDACTED_ANSWER = "answer-redacted"  # or out of the baseline's answer: a difference may be what was taken out
 CHOSEN_ARM = "chosen-arm"  # nobody's share led to it: a preview, a rule, an addressed arm, or a fallback
 UNFINISHED = "unfinished"  # its client left, or it became a tunnel: there is no answer to compare with
 ODD_TARGET = "odd-target"  # bytes in its path that were not recorded as they came
@@ -32,6 +34,8 @@ def reason_against(row: Row[Any]) -> str:
         return CHOSEN_ARM
     if row.outcome in (Outcome.CANCELLED, Outcome.SWITCHED):
         return UNFINISHED
+    if row.redacted:
+        return REDACTED_REQUEST if row.redacted & (REQUEST_REDACTED | REQUEST_LEFT_OUT) else REDACTED_ANSWER
     if len(row.request_body) < row.request_size:
         return TRUNCATED_REQUEST
     if len(row.answer_body) < row.answer_size:

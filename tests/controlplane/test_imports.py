@@ -61,7 +61,7 @@ def record(number: int, *, rollout: int = 0) -> Served:
     asked = found.request
     body = b"\xff\x00\xfe" if number % 3 == 0 else asked.body
     request = type(asked)(asked.method, b"/fraud/\xe9", asked.content_type, b"", body, len(body) + number % 2, ((b"x-a", b"1"),))
-    return Served(found.id, found.request_id, found.at, context, request, found.answer, (), 2)
+    return Served(found.id, found.request_id, found.at, context, request, found.answer, (), 2, number % 7)
 
 
 def other_store(folder: Path, count: int, *, rollout: int = 0) -> tuple[Engine, str]:

@@ -147,6 +147,8 @@ def test_what_was_not_recorded_whole_is_left_out_and_counted(plane: str, engine:
     faulty: tuple[dict[str, object], ...] = (
         {"request_size": 999},
         {"answer_size": 999},
+        {"redacted": 1},
+        {"redacted": 8},
         {"reason": "rule"},
         {"reason": "fallback"},
         {"outcome": "cancelled"},
@@ -162,6 +164,8 @@ def test_what_was_not_recorded_whole_is_left_out_and_counted(plane: str, engine:
     assert found["skipped"] == {
         "request-truncated": 1,
         "answer-truncated": 1,
+        "request-redacted": 1,
+        "answer-redacted": 1,
         "chosen-arm": 2,
         "unfinished": 1,
         "odd-target": 1,
