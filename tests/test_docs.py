@@ -136,3 +136,9 @@ def test_the_examples_of_the_statistics_give_what_is_printed_beside_them() -> No
     ran = doctest.testfile(str(DOCS / "statistics.md"), module_relative=False)
     assert ran.attempted > 10
     assert ran.failed == 0
+
+
+def test_every_module_of_the_control_plane_has_its_theme() -> None:
+    named = [name for row in rows("architecture.md", "Inside the control plane") for name in re.findall(r"`([a-z_]+)`", row[1])]
+    coded = [path.stem for path in (DOCS.parent / "modelctl" / "controlplane").glob("*.py") if not path.stem.startswith("__")]
+    assert sorted(named) == sorted(coded)
