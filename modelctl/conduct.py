@@ -1,4 +1,4 @@
-"""How a rollout is run: by whom, how fast, how far and until when. Values; `controlplane.conducting` reads them.
+"""How a rollout is run: by whom, how fast, how far and until when. Values; `controlplane.automation.conducting` reads them.
 
 Automation may lower exposure at any time. It raises it only through a passed gate, only in mode `auto`, never above the ceiling,
 never in a freeze, and never before the people who must agree have done so. Times are milliseconds; 0 means none.

@@ -19,7 +19,7 @@ _UNREADABLE = 2
 @local(commands, "verify", examples=("modelctl verify decision-12.json", "modelctl verify bundles/fraud-promote.json"))
 def verify(file: Annotated[Path, typer.Argument(help="A decision's evidence bundle.", show_default=False)]) -> None:
     """Judge the evidence of a decision again and compare: 0 when it says the same, 1 with a table of what differs."""
-    command = [sys.executable, "-P", "-m", "modelctl.controlplane.verify", str(file)]
+    command = [sys.executable, "-P", "-m", "modelctl.controlplane.judgement.verify", str(file)]
     code = subprocess.run(command, check=False).returncode  # noqa: S603 - this program's own module
     if code:
         raise typer.Exit(Exit.USAGE if code == _UNREADABLE else Exit.REFUSED)

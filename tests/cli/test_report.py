@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import pytest
 
-from modelctl.controlplane.companion import Companion
-from modelctl.controlplane.comparison import Row
-from modelctl.controlplane.details import Details
-from modelctl.controlplane.field_table import FieldPath, FieldTable
-from modelctl.controlplane.funnel import Funnel, Loss
-from modelctl.controlplane.judging import Judgement
-from modelctl.controlplane.label_coverage import LabelCoverage
-from modelctl.controlplane.label_mix import LabelMix, LabelShare, OneLookTest
-from modelctl.controlplane.measure import Measure
-from modelctl.controlplane.noise_floor import FieldNoise, NoiseFloor
-from modelctl.controlplane.report import Aggregates, ArmSplit, Attempt, Disagreement, Report, StageLine, Trust
-from modelctl.controlplane.shapes import Accuracy, Confusion, Latency, Move, Numbers, Outcomes, Quantile
-from modelctl.controlplane.slices import Slice, Slices
+from modelctl.controlplane.judgement.companion import Companion
+from modelctl.controlplane.judgement.comparison import Row
+from modelctl.controlplane.judgement.funnel import Funnel, Loss
+from modelctl.controlplane.judgement.judging import Judgement
+from modelctl.controlplane.report.content import Aggregates, ArmSplit, Attempt, Disagreement, Report, StageLine, Trust
+from modelctl.controlplane.report.details import Details
+from modelctl.controlplane.report.field_table import FieldPath, FieldTable
+from modelctl.controlplane.report.label_coverage import LabelCoverage
+from modelctl.controlplane.report.label_mix import LabelMix, LabelShare, OneLookTest
+from modelctl.controlplane.report.measure import Measure
+from modelctl.controlplane.report.noise_floor import FieldNoise, NoiseFloor
+from modelctl.controlplane.report.shapes import Accuracy, Confusion, Latency, Move, Numbers, Outcomes, Quantile
+from modelctl.controlplane.report.slices import Slice, Slices
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Double, Run

@@ -13,13 +13,13 @@ import msgspec
 import pytest
 
 import modelctl as package
-from modelctl.controlplane.conducting import Barrier, Block
-from modelctl.controlplane.endings import Ending
+from modelctl.controlplane.automation.conducting import Barrier, Block
+from modelctl.controlplane.automation.next_moves import NextMove
 from modelctl.controlplane.fleet import WorkerStatus
-from modelctl.controlplane.funnel import Funnel, Loss
-from modelctl.controlplane.gate_lines import GateLine
-from modelctl.controlplane.next_moves import NextMove
-from modelctl.controlplane.status import ArmStatus, EvidenceStatus, RolloutStatus, RouteStatus, Status, VerdictLine
+from modelctl.controlplane.judgement.funnel import Funnel, Loss
+from modelctl.controlplane.report.endings import Ending
+from modelctl.controlplane.report.gate_lines import GateLine
+from modelctl.controlplane.report.status import ArmStatus, EvidenceStatus, RolloutStatus, RouteStatus, Status, VerdictLine
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Double, Run

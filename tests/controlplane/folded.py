@@ -4,8 +4,8 @@ import json
 import random
 from collections.abc import Callable, Sequence
 
-from modelctl.controlplane.comparison import Evidence
-from modelctl.controlplane.sums import Sums
+from modelctl.controlplane.judgement.comparison import Evidence
+from modelctl.controlplane.judgement.sums import Sums
 from modelctl.evidence import SENT, Answer, Compared, Context, Request, Served
 from modelctl.metric import Dimension, DimensionSource
 from modelctl.recorder.readings import Reading

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from modelctl.conduct import Conduct
-from modelctl.controlplane.comparing import compare
-from modelctl.controlplane.comparison import Evidence, Row
-from modelctl.controlplane.funnel import funnels_of
-from modelctl.controlplane.judging import Judgement, judge
-from modelctl.controlplane.sums import Sums
+from modelctl.controlplane.judgement.comparing import compare
+from modelctl.controlplane.judgement.comparison import Evidence, Row
+from modelctl.controlplane.judgement.funnel import funnels_of
+from modelctl.controlplane.judgement.judging import Judgement, judge
+from modelctl.controlplane.judgement.sums import Sums
 from modelctl.gate import check_gate, parse_gate
 from modelctl.metric import Field
 from modelctl.rollout import Rollout

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from modelctl.controlplane.bundle import configuration_hash, read_bundle, recompute, write_bundle
-from modelctl.controlplane.funnel import funnels_of
-from modelctl.controlplane.inquiry import evidence_of, findings, judgement_of
-from modelctl.controlplane.judging import judge
-from modelctl.controlplane.report import write_report
+from modelctl.controlplane.judgement.bundle import configuration_hash, read_bundle, recompute, write_bundle
+from modelctl.controlplane.judgement.funnel import funnels_of
+from modelctl.controlplane.judgement.inquiry import evidence_of, judgement_of
+from modelctl.controlplane.judgement.judging import judge
+from modelctl.controlplane.report.content import write_report
+from modelctl.controlplane.report.gathering import findings
 from modelctl.errors import Corrupt
 from modelctl.rollout import Rollout
 from modelctl.store import catalog
@@ -42,7 +43,7 @@ def bundle_of(of: Rollout, sums: list[Sum]) -> bytes:
 
 
 def verify(path: Path) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-m", "modelctl.controlplane.verify", str(path)]
+    program = [sys.executable, "-m", "modelctl.controlplane.judgement.verify", str(path)]
     return subprocess.run(program, capture_output=True, text=True, check=False)
 
 

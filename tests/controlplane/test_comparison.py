@@ -8,14 +8,14 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from modelctl.controlplane.comparing import compare
-from modelctl.controlplane.comparison import Evidence, Row
-from modelctl.controlplane.failures import EFFECT, alphas
-from modelctl.controlplane.funnel import funnel
-from modelctl.controlplane.report import summarise
-from modelctl.controlplane.shapes import confusion, latencies, numbers, outcomes
-from modelctl.controlplane.sums import Sums
-from modelctl.controlplane.trust import compare_split
+from modelctl.controlplane.judgement.comparing import compare
+from modelctl.controlplane.judgement.comparison import Evidence, Row
+from modelctl.controlplane.judgement.failures import EFFECT, alphas
+from modelctl.controlplane.judgement.funnel import funnel
+from modelctl.controlplane.judgement.sums import Sums
+from modelctl.controlplane.judgement.trust import compare_split
+from modelctl.controlplane.report.content import summarise
+from modelctl.controlplane.report.shapes import confusion, latencies, numbers, outcomes
 from modelctl.rollout import Rollout, Stage
 from modelctl.statistics.tuning import ALPHA
 from modelctl.store.summing import Sum

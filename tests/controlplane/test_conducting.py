@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.conduct import Approval, AtEnd, Conduct, Mode
-from modelctl.controlplane.conducting import (
+from modelctl.controlplane.automation.conducting import (
     BINDING,
     Barrier,
     Intent,

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from modelctl.controlplane.operations.approving import approve_rollout
 from modelctl.controlplane.operations.freezing import NewFreeze, add_freeze, remove_freeze
 from modelctl.controlplane.operations.inspecting import read_bundle, read_catalog
-from modelctl.controlplane.status import RouteStatus, read_status
+from modelctl.controlplane.report.status import RouteStatus, read_status
 from modelctl.errors import GateNotPassed, InvalidInput
 from modelctl.freeze import Freeze, Weekly
 from modelctl.rollout import Phase, Rollout, Verb

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, update
 
-from modelctl.controlplane.controller import Controller
+from modelctl.controlplane.automation.controller import Controller
+from modelctl.controlplane.automation.zero import zero_traffic
 from modelctl.controlplane.fleet import Acknowledged, Convergence, Fleet, Laggard, Poll
 from modelctl.controlplane.operations.routes import NewRoute, add_route
-from modelctl.controlplane.status import read_status
-from modelctl.controlplane.zero import zero_traffic
+from modelctl.controlplane.report.status import read_status
 from modelctl.rollout import Phase
 from modelctl.store import schema, tables
 from modelctl.store.engine import connect, reading, writing

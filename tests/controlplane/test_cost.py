@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, func, select
 
-from modelctl.controlplane.inquiry import judgement_of
-from modelctl.controlplane.past import recall
+from modelctl.controlplane.judgement.inquiry import judgement_of
+from modelctl.controlplane.planning.past import recall
 from modelctl.rollout import Rollout
 from modelctl.store import summing
 from modelctl.store.engine import reading, writing

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from modelctl.controlplane.companion import Companion
-from modelctl.controlplane.comparing import compare
-from modelctl.controlplane.comparison import Evidence, Row
-from modelctl.controlplane.details import Details, details, explained
-from modelctl.controlplane.inquiry import findings
-from modelctl.controlplane.label_mix import LabelMix
-from modelctl.controlplane.noise_floor import NoiseFloor
-from modelctl.controlplane.report import Report, write_report
-from modelctl.controlplane.report_markdown import markdown
+from modelctl.controlplane.judgement.companion import Companion
+from modelctl.controlplane.judgement.comparing import compare
+from modelctl.controlplane.judgement.comparison import Evidence, Row
+from modelctl.controlplane.report.content import Report, write_report
+from modelctl.controlplane.report.details import Details, details, explained
+from modelctl.controlplane.report.gathering import findings
+from modelctl.controlplane.report.label_mix import LabelMix
+from modelctl.controlplane.report.markdown import markdown
+from modelctl.controlplane.report.noise_floor import NoiseFloor
 from modelctl.evidence import Answer
 from modelctl.statistics.difference import Proportion
 from modelctl.statistics.proportions import newcombe, pooled_z

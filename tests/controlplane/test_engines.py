@@ -5,11 +5,11 @@ import pytest
 from sqlalchemy import Engine
 
 from modelctl.conduct import Engine as Planned
-from modelctl.controlplane.engines import due_look, refusal
-from modelctl.controlplane.judging import Judgement, judge
-from modelctl.controlplane.latching import latch
+from modelctl.controlplane.automation.latching import latch
+from modelctl.controlplane.automation.standing import look_at
+from modelctl.controlplane.judgement.engines import due_look, refusal
+from modelctl.controlplane.judgement.judging import Judgement, judge
 from modelctl.controlplane.operations.terms import ConductChanges
-from modelctl.controlplane.standing import look_at
 from modelctl.statistics.group_sequential import Spending, boundaries
 from modelctl.store import catalog
 from modelctl.store.engine import writing

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from modelctl.controlplane.judging import Judgement
+from modelctl.controlplane.automation.standing import look_at
+from modelctl.controlplane.judgement.judging import Judgement
 from modelctl.controlplane.operations.inspecting import read_bundle
-from modelctl.controlplane.standing import look_at
 from modelctl.rollout import Verb
 from modelctl.store import summing
 from modelctl.store.engine import reading, writing

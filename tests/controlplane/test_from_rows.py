@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 import pytest
 
-from modelctl.controlplane.comparing import compare
-from modelctl.controlplane.comparison import Evidence
-from modelctl.controlplane.judging import judge
-from modelctl.controlplane.measured import slow_edge
-from modelctl.controlplane.sums import Sums
+from modelctl.controlplane.judgement.comparing import compare
+from modelctl.controlplane.judgement.comparison import Evidence
+from modelctl.controlplane.judgement.judging import judge
+from modelctl.controlplane.judgement.measured import slow_edge
+from modelctl.controlplane.judgement.sums import Sums
 from modelctl.evidence import SENT, Answer, Compared, Served
 from modelctl.recorder.rollups import Fold, first_numbers
 from modelctl.rollout import Rollout, Stage

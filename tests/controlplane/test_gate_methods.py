@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from modelctl.controlplane.comparison import Row
-from modelctl.controlplane.measured import slow_edge
+from modelctl.controlplane.judgement.comparison import Row
+from modelctl.controlplane.judgement.measured import slow_edge
 from modelctl.metric import Field, FieldType, Worse
 from modelctl.recorder.rollups import bucket
 from modelctl.statistics import arm_given_event, coin, difference, difference_exact, grid_betting

@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 
 from modelctl.cli import main
 from modelctl.controlplane.api.app import create_app, unix_microseconds
+from modelctl.controlplane.backfill.importing import FIRST
 from modelctl.controlplane.fleet import Fleet
-from modelctl.controlplane.importing import FIRST
 from modelctl.evidence import Context, Served
 from modelctl.recorder.recorder import Recorder
 from modelctl.settings import Settings

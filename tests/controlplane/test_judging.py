@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from modelctl.controlplane.judging import Judgement, missing_for
-from modelctl.controlplane.trust import notes
+from modelctl.controlplane.judgement.judging import Judgement, missing_for
+from modelctl.controlplane.judgement.trust import notes
 from modelctl.store.summing import Sum
 from tests.controlplane.judged import FIVE_PERCENT, GATE, NOW, SHADOW, START, evidence, gated, judged, pairs, rows_of
 from tests.controlplane.scene import counts, rollout, served

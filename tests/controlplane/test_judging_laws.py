@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelctl.controlplane.bundle import read_bundle, write_bundle
-from modelctl.controlplane.judging import missing_for
+from modelctl.controlplane.judgement.bundle import read_bundle, write_bundle
+from modelctl.controlplane.judgement.judging import missing_for
 from modelctl.rollout import Rollout
 from modelctl.store.summing import Sum
 from tests.controlplane.judged import FIVE_PERCENT, GATE, NOW, SHADOW, evidence, gated, judged, pairs, rows_of

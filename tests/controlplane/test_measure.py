@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from modelctl.controlplane.measure import ANCHORS, source_of, source_of_row
+from modelctl.controlplane.report.measure import ANCHORS, source_of, source_of_row
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "statistics.md").read_text()

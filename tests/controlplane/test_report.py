@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import Engine, insert
 
 from modelctl.controlplane.fleet import WorkerStatus
-from modelctl.controlplane.inquiry import findings
 from modelctl.controlplane.operations.feedback import FeedbackItem, record_feedback
 from modelctl.controlplane.operations.moving import Move, move_rollout
-from modelctl.controlplane.report import Report, write_report
-from modelctl.controlplane.report_markdown import markdown
-from modelctl.controlplane.status import Status, read_status
+from modelctl.controlplane.report.content import Report, write_report
+from modelctl.controlplane.report.gathering import findings
+from modelctl.controlplane.report.markdown import markdown
+from modelctl.controlplane.report.status import Status, read_status
 from modelctl.errors import NotFound
 from modelctl.rollout import Verb
 from modelctl.store.engine import writing

@@ -9,13 +9,13 @@ import pytest
 from scipy.stats import norm
 
 from modelctl.conduct import Conduct
-from modelctl.controlplane.comparing import compare
-from modelctl.controlplane.comparison import Evidence, Row
-from modelctl.controlplane.judging import judge
-from modelctl.controlplane.levels import fire_alpha, planned
-from modelctl.controlplane.needed import metrics_for
-from modelctl.controlplane.slices import SHOWN, Slices, slices
-from modelctl.controlplane.sums import Sums
+from modelctl.controlplane.judgement.comparing import compare
+from modelctl.controlplane.judgement.comparison import Evidence, Row
+from modelctl.controlplane.judgement.judging import judge
+from modelctl.controlplane.judgement.levels import fire_alpha, planned
+from modelctl.controlplane.judgement.needed import metrics_for
+from modelctl.controlplane.judgement.sums import Sums
+from modelctl.controlplane.report.slices import SHOWN, Slices, slices
 from modelctl.errors import InvalidInput
 from modelctl.evidence import Answer
 from modelctl.gate import check_gate, gate_text, parse_gate

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from modelctl.controlplane.comparison import Row
-from modelctl.controlplane.judging import missing_for
+from modelctl.controlplane.judgement.comparison import Row
+from modelctl.controlplane.judgement.judging import missing_for
 from modelctl.statistics import arm_given_event, clusters, difference_exact
 from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.clusters import ClusterStage, summarise

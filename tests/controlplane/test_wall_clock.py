@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modelctl.controlplane.wall_clock import minute_of_week
+from modelctl.controlplane.automation.wall_clock import minute_of_week
 from modelctl.errors import InvalidInput
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from modelctl.controlplane.asking import partial
 from modelctl.controlplane.operations.backends import remove_backend
 from modelctl.controlplane.operations.changing import change_backend
-from modelctl.controlplane.status import RouteStatus, read_status
+from modelctl.controlplane.report.status import RouteStatus, read_status
 from modelctl.rollout import Phase, Verb
 from modelctl.store import summing
 from modelctl.store.engine import writing

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from modelctl.controlplane.retention import Retention
+from modelctl.controlplane.automation.retention import Retention
 from modelctl.errors import InvalidInput
 from modelctl.evidence import Compared, Served
 from modelctl.store import retention, tables

@@ -35,11 +35,11 @@ from modelctl.controlplane.api.call import Call, Endpoint, Plane
 from modelctl.controlplane.api.guard import Guard
 from modelctl.controlplane.api.openapi import document
 from modelctl.controlplane.api.problems import problem_response
-from modelctl.controlplane.controller import Controller
+from modelctl.controlplane.automation.controller import Controller
+from modelctl.controlplane.automation.retention import Retention
+from modelctl.controlplane.backfill.replayer import Replayer
 from modelctl.controlplane.fleet import Fleet
 from modelctl.controlplane.operations.inspecting import read_catalog, read_table
-from modelctl.controlplane.replayer import Replayer
-from modelctl.controlplane.retention import Retention
 from modelctl.endpoint import reach_of
 from modelctl.errors import StoreError
 from modelctl.settings import Settings

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from modelctl.controlplane.api.problems import Refused, problem_response
+from modelctl.controlplane.backfill.replayer import Replayer
 from modelctl.controlplane.fleet import Command, Convergence, Fleet
 from modelctl.controlplane.operations.change import Author, Change
-from modelctl.controlplane.replayer import Replayer
 from modelctl.endpoint import Reach
 from modelctl.errors import InvalidInput, ModelctlError
 

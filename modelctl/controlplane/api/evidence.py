@@ -6,12 +6,12 @@ import msgspec
 from starlette.responses import Response
 
 from modelctl.controlplane.api.call import Call, Endpoint
-from modelctl.controlplane.inquiry import findings
 from modelctl.controlplane.operations.feedback import FeedbackItem, Taken, record_feedback
 from modelctl.controlplane.operations.inspecting import read_events, read_pairs, read_prediction, read_predictions
-from modelctl.controlplane.report import Report, preview, write_report
-from modelctl.controlplane.report_markdown import markdown
-from modelctl.controlplane.status import Status, read_status
+from modelctl.controlplane.report.content import Report, preview, write_report
+from modelctl.controlplane.report.gathering import findings
+from modelctl.controlplane.report.markdown import markdown
+from modelctl.controlplane.report.status import Status, read_status
 from modelctl.kinds import Value
 from modelctl.store.catalog import Event
 from modelctl.store.reading import Body, Page, Pair, Prediction, Side

@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 
 from modelctl.controlplane.api.call import Call, Endpoint
 from modelctl.controlplane.api.problems import Refused
-from modelctl.controlplane.imported import Known
-from modelctl.controlplane.importing import Importer, lines_of
+from modelctl.controlplane.backfill.imported import Known
+from modelctl.controlplane.backfill.importing import Importer, lines_of
 from modelctl.controlplane.operations.importing import note_import
 from modelctl.controlplane.operations.inspecting import read_catalog
 from modelctl.errors import NotFound

@@ -1,8 +1,8 @@
 """Replays over HTTP: begin or go on, see how far it is, stop."""
 
 from modelctl.controlplane.api.call import Call, Endpoint
+from modelctl.controlplane.backfill.replayer import Pace, Progress
 from modelctl.controlplane.operations.replaying import NewReplay, open_replay
-from modelctl.controlplane.replayer import Pace, Progress
 
 
 async def replay(call: Call) -> Progress:

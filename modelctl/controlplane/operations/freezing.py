@@ -3,8 +3,8 @@
 import msgspec
 from sqlalchemy import Engine
 
+from modelctl.controlplane.automation.wall_clock import minute_of_week
 from modelctl.controlplane.operations.change import Author
-from modelctl.controlplane.wall_clock import minute_of_week
 from modelctl.errors import InvalidInput
 from modelctl.freeze import Freeze, Weekly, freeze_text
 from modelctl.store import catalog, freezes

@@ -9,17 +9,17 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from modelctl.conduct import Conduct
-from modelctl.controlplane.assuming import GIVEN, OBSERVED, Baseline
-from modelctl.controlplane.forecasting import Seen
+from modelctl.controlplane.judgement.rungs import rungs_of
+from modelctl.controlplane.judgement.sums import Sums
 from modelctl.controlplane.operations.terms import AskedGates, ConductChanges, Terms, check_gates, read_terms
-from modelctl.controlplane.past import recall
-from modelctl.controlplane.planning import GatePlan, StepPlan, plan_gates, plan_steps, suggestions
-from modelctl.controlplane.reach import unreachable
-from modelctl.controlplane.rungs import rungs_of
-from modelctl.controlplane.setting import Setting
+from modelctl.controlplane.planning.assuming import GIVEN, OBSERVED, Baseline
+from modelctl.controlplane.planning.forecasting import Seen
+from modelctl.controlplane.planning.past import recall
+from modelctl.controlplane.planning.plan import GatePlan, StepPlan, plan_gates, plan_steps, suggestions
+from modelctl.controlplane.planning.reach import unreachable
+from modelctl.controlplane.planning.setting import Setting
 from modelctl.controlplane.strategies import plan as ladder_of
 from modelctl.controlplane.strategies import recipe_for
-from modelctl.controlplane.sums import Sums
 from modelctl.errors import InvalidInput
 from modelctl.rollout import Rollout
 from modelctl.statistics.forecast import duration

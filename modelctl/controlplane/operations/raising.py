@@ -3,9 +3,9 @@
 import msgspec
 from sqlalchemy import Connection
 
-from modelctl.controlplane.conducting import binding, share_of
+from modelctl.controlplane.automation.conducting import binding, share_of
+from modelctl.controlplane.automation.standing import frozen, look_at
 from modelctl.controlplane.operations.change import Author
-from modelctl.controlplane.standing import frozen, look_at
 from modelctl.errors import GateNotPassed, InvalidInput
 from modelctl.rollout import Rollout
 

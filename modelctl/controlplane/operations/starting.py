@@ -12,7 +12,7 @@ from modelctl.controlplane.operations.raising import pass_raise
 from modelctl.controlplane.operations.routes import refuse_open_rollout
 from modelctl.controlplane.operations.terms import AskedGates, ConductChanges, Terms, check_terms, read_terms, same_promise
 from modelctl.controlplane.operations.words import terms_words
-from modelctl.controlplane.reach import require_reachable
+from modelctl.controlplane.planning.reach import require_reachable
 from modelctl.controlplane.strategies import Recipe, plan, recipe_for
 from modelctl.errors import Ambiguous, Conflict, InvalidInput
 from modelctl.gate import gate_text

@@ -6,8 +6,8 @@ import msgspec
 
 from modelctl.conduct import Conduct, Mode
 from modelctl.controlplane.asking import merged, partial
-from modelctl.controlplane.engines import refusal
-from modelctl.controlplane.rungs import require_design, rungs_of
+from modelctl.controlplane.judgement.engines import refusal
+from modelctl.controlplane.judgement.rungs import require_design, rungs_of
 from modelctl.errors import InvalidInput
 from modelctl.gate import Gate, GateRole, check_gate, gate_words, parse_gate
 from modelctl.rollout import Rollout

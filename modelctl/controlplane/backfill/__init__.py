@@ -1,0 +1,1 @@
+"""Evidence that did not pass the router: replays of recorded requests, and imported records."""

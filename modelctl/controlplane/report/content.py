@@ -1,0 +1,262 @@
+"""The report people decide by, as frozen values: everything it shows, and the sums to recompute it from. Pure.
+
+Read from rollups only, except the worst disagreements and the audit trail.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from modelctl.controlplane.judgement.comparing import compare
+from modelctl.controlplane.judgement.comparison import Evidence, Row
+from modelctl.controlplane.judgement.funnel import Funnel, funnels_of
+from modelctl.controlplane.judgement.judging import Judgement, judge_compared
+from modelctl.controlplane.judgement.trust import compare_split, notes
+from modelctl.controlplane.report.details import Details, details, explained
+from modelctl.controlplane.report.shapes import (
+    Accuracy,
+    Confusion,
+    Latency,
+    Numbers,
+    Outcomes,
+    accuracies,
+    confusion,
+    latencies,
+    numbers,
+    outcomes,
+)
+from modelctl.evidence import Answer
+from modelctl.kinds.answer_body import beginning
+from modelctl.kinds.value import number_text
+from modelctl.rollout import Stage
+from modelctl.statistics.sample_ratio import SampleRatio
+from modelctl.store.catalog import Event
+from modelctl.store.reading import Body, Pair, Side
+from modelctl.store.summing import Sum
+from modelctl.traffic import Role
+
+VERSION = 1
+PREVIEW = 400
+STICKY_NOTE = (
+    "Requests of one unit stay on one arm and come together, so units are what is counted where traffic is split: "
+    "each unit's first failure, sums over units, and the split of units. Pairs count requests."
+)
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """The rollout a report is about. Times are Unix milliseconds; `closed_at` is 0 while it is open."""
+
+    id: int
+    strategy: str
+    phase: str
+    baseline: str
+    candidates: tuple[str, ...]
+    step: int
+    steps: tuple[str, ...]
+    winner: str
+    opened_at: int
+    closed_at: int
+    actor: str
+    reason: str
+
+
+class ArmSplit(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests one arm answered, and how many its shares asked for."""
+
+    arm: str
+    observed: int
+    expected: float
+
+
+class StageLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A period with constant shares (basis points), and the requests each arm answered in it. Times are Unix milliseconds."""
+
+    id: int
+    opened_at: int
+    closed_at: int
+    answers: dict[str, int]
+    shown: dict[str, int]
+    requests: dict[str, int]
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the data may be used. `log10_e` of 3 or more blocks; None is infinite. `notes` are sentences about its limits."""
+
+    log10_e: float | None
+    blocked: bool
+    arms: tuple[ArmSplit, ...]
+    stages: tuple[StageLine, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that the two answered differently."""
+
+    prediction_id: str
+    request_id: str
+    at: int
+    candidate: str
+    baseline_prediction: str
+    candidate_prediction: str
+    difference: float | None
+    baseline_status: int
+    candidate_status: int
+    request_preview: str
+    request_size: int
+
+
+class Aggregates(msgspec.Struct, frozen=True, kw_only=True):
+    """What every figure was computed from: sums by stage, arm, metric and key, and what was taken off before summing."""
+
+    sums: tuple[Sum, ...]
+    pivots: dict[str, float]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """From top to bottom as it is read. Times named `*_at` are Unix microseconds unless said."""
+
+    report_version: int = VERSION
+    route: str
+    generated_at: int
+    evidence_at: int | None
+    rollout: Attempt
+    verdict: Judgement
+    trust: Trust
+    funnels: tuple[Funnel, ...]
+    rows: tuple[Row, ...]
+    confusions: tuple[Confusion, ...]
+    numbers: tuple[Numbers, ...]
+    latencies: tuple[Latency, ...]
+    outcomes: tuple[Outcomes, ...]
+    feedback: tuple[Accuracy, ...]
+    worst: tuple[Disagreement, ...]
+    audit: tuple[Event, ...]
+    aggregates: Aggregates
+    details: Details = Details()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was read for a report. `rows` are the sums that `evidence` indexes; `newest` is the last minute with evidence."""
+
+    evidence: Evidence
+    rows: tuple[Sum, ...]
+    newest: int | None
+    worst: tuple[Pair, ...] = ()
+    audit: tuple[Event, ...] = ()
+
+
+class Short(msgspec.Struct, frozen=True, kw_only=True):
+    """What a status shows of the evidence."""
+
+    verdict: Judgement
+    funnels: tuple[Funnel, ...]
+    rows: tuple[Row, ...]
+
+
+def summarise(evidence: Evidence, *, at: int) -> Short:
+    """The verdict at Unix millisecond `at`, with the funnels and comparisons it comes from."""
+    compared, funnels = compare(evidence, at=at), funnels_of(evidence)
+    verdict = judge_compared(evidence, compared, at=at, funnels=funnels)
+    return Short(verdict=verdict, funnels=funnels, rows=tuple(one.row for one in compared))
+
+
+def write_report(found: Findings, *, at: int) -> Report:
+    """The whole report, as of Unix microsecond `at`."""
+    evidence = found.evidence
+    compared, split, funnels = compare(evidence, at=at // 1000), compare_split(evidence), funnels_of(evidence)
+    sticky = evidence.rollout.unit != "request"
+    candidates = evidence.rollout.candidates
+    return Report(
+        route=evidence.rollout.route,
+        generated_at=at,
+        evidence_at=None if found.newest is None else min((found.newest + 1) * 60_000_000, at),
+        rollout=_attempt(evidence),
+        verdict=judge_compared(evidence, compared, at=at // 1000, funnels=funnels),
+        trust=_trust(evidence, split, sticky=sticky),
+        funnels=funnels,
+        rows=explained(evidence, compared),
+        confusions=tuple(one for one in (confusion(evidence.sums, name) for name in candidates) if one is not None),
+        numbers=tuple(one for one in (numbers(evidence, name) for name in candidates) if one is not None),
+        latencies=latencies(evidence),
+        outcomes=outcomes(evidence),
+        feedback=accuracies(evidence),
+        worst=tuple(_disagreement(pair) for pair in found.worst),
+        audit=found.audit,
+        aggregates=Aggregates(sums=found.rows, pivots=evidence.pivots),
+        details=details(evidence),
+    )
+
+
+def preview(body: Body) -> str:
+    """The beginning of a body as text, without its content coding."""
+    answer = Answer("", 0, "", 0, 0, b"", body.encoding.encode("latin-1", "replace"), body.body, body.size)
+    return beginning(answer, PREVIEW).decode("utf-8", "replace")
+
+
+def predicted(side: Side) -> str:
+    """What one side of a pair predicted, or why there is nothing."""
+    if side.label is not None:
+        return side.label
+    if side.number is not None:
+        return number_text(side.number)
+    return side.text if side.text is not None else f"none: {side.problem or side.failure or side.outcome}"
+
+
+def _attempt(evidence: Evidence) -> Attempt:
+    rollout = evidence.rollout
+    return Attempt(
+        id=rollout.id,
+        strategy=rollout.strategy,
+        phase=rollout.phase.value,
+        baseline=rollout.baseline,
+        candidates=rollout.candidates,
+        step=rollout.step,
+        steps=tuple(step.title for step in rollout.steps),
+        winner=rollout.winner,
+        opened_at=rollout.opened_at,
+        closed_at=rollout.closed_at,
+        actor=rollout.actor,
+        reason=rollout.reason,
+    )
+
+
+def _trust(evidence: Evidence, split: SampleRatio, *, sticky: bool) -> Trust:
+    arms = (evidence.rollout.baseline, *evidence.rollout.candidates)
+    counted = zip(arms, split.observed, split.expected, strict=False)
+    return Trust(
+        log10_e=split.log_e / math.log(10) if math.isfinite(split.log_e) else None,
+        blocked=split.blocked,
+        arms=tuple(ArmSplit(arm=arm, observed=observed, expected=expected) for arm, observed, expected in counted),
+        stages=tuple(_stage(evidence, stage, arms=arms) for stage in evidence.stages),
+        notes=(*((STICKY_NOTE,) if sticky else ()), *notes(evidence)),
+    )
+
+
+def _stage(evidence: Evidence, stage: Stage, *, arms: Sequence[str]) -> StageLine:
+    return StageLine(
+        id=stage.id,
+        opened_at=stage.opened_at,
+        closed_at=stage.closed_at,
+        answers={arm.backend: arm.answers for arm in stage.arms if arm.role is not Role.NOISE},
+        shown={arm.backend: arm.shown for arm in stage.arms if arm.role is not Role.NOISE},
+        requests={arm: evidence.sums.n(arm, "requests", stage=stage.id) for arm in arms},
+    )
+
+
+def _disagreement(pair: Pair) -> Disagreement:
+    return Disagreement(
+        prediction_id=pair.prediction_id,
+        request_id=pair.request_id,
+        at=pair.at,
+        candidate=pair.candidate.backend,
+        baseline_prediction=predicted(pair.baseline),
+        candidate_prediction=predicted(pair.candidate),
+        difference=pair.difference,
+        baseline_status=pair.baseline.status,
+        candidate_status=pair.candidate.status,
+        request_preview=preview(pair.request),
+        request_size=pair.request.size,
+    )
