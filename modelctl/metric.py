@@ -65,8 +65,14 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     designs: frozenset[Design]
 
+    @property
+    def is_of_pairs(self) -> bool:
+        """Whether it says how alike both answers to one request are: one number a pair, to be held against a limit."""
+        return self.source is Source.PREDICTION and self.designs == _ALONE
+
 
 _ALL = frozenset({Design.PAIRED, Design.SPLIT, Design.LIMIT})
+_ALONE = frozenset({Design.LIMIT})
 _UNPAIRED = frozenset({Design.SPLIT, Design.LIMIT})
 
 
@@ -102,7 +108,15 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 scale=Scale.SHARE,
                 worse=Worse.LOWER,
                 source=Source.PREDICTION,
-                designs=frozenset({Design.LIMIT}),
+                designs=_ALONE,
+            ),
+            _metric(
+                "similarity",
+                "how alike texts or rankings are",
+                scale=Scale.SHARE,
+                worse=Worse.LOWER,
+                source=Source.PREDICTION,
+                designs=_ALONE,
             ),
             _metric(
                 "prediction",
@@ -122,6 +136,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         )
     }
 )
+
+
+OF_PAIRS = frozenset(name for name, metric in METRICS.items() if metric.is_of_pairs)
 
 
 class FieldType(StrEnum):

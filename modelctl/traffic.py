@@ -67,6 +67,7 @@ class PredictionType(StrEnum):
     LABEL = "label"
     NUMBER = "number"
     TEXT = "text"
+    RANKING = "ranking"
 
 
 def checked_name(name: str, noun: str) -> str:

@@ -67,14 +67,21 @@ def entries(found: Found, wanted: PredictionType, *, batch: bool) -> list[Found]
     """What was found, taken apart when it is a list with one entry per instance: any list, when `batch` is set.
 
     Else a list of probabilities is one instance, unless numbers are wanted. Whole numbers alone are never taken for
-    probabilities here: `[0, 1]` is two instances with the labels 0 and 1.
+    probabilities here: `[0, 1]` is two instances with the labels 0 and 1. A list of rankings is a list of lists.
     """
     value = found.value
+    if wanted is PredictionType.RANKING and isinstance(value, list):
+        return [Found(part) for part in rankings(value)]
     if not isinstance(value, list) or (not batch and wanted is not PredictionType.NUMBER and _one_distribution(value)):
         return [found]
     if len(value) == 1:
         return [Found(value[0], found.beside)]
     return [Found(part) for part in value]
+
+
+def rankings(value: list[object]) -> list[object]:
+    """The rankings in a list: the lists in it when it has nothing else, else itself."""
+    return value if value and all(isinstance(part, list) for part in value) else [value]
 
 
 def _one_distribution(value: list[object]) -> bool:

@@ -14,9 +14,13 @@
                       anything else                                    a problem
     text              string                                           text
                       anything else                                    text: canonical JSON
+    ranking           list                                             ranking: its first 100 items, best first, each once;
+                                                                       of an object the member named in `ITEM_NAMES`
+                      anything else                                    a problem
 
-Before that, a list of one element stands for its element, and (unless a text is wanted) an object that has one of
-`USUAL_NAMES` for that member. A `probability`, `score` or `confidence` in 0..1 beside the member goes with the label.
+Before that, a list of one element stands for its element (unless a ranking is wanted), and an object that has one of
+`USUAL_NAMES` for that member (unless a text is wanted). A `probability`, `score` or `confidence` in 0..1 beside the member
+goes with the label.
 """
 
 import json
@@ -26,7 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from modelctl.errors import InvalidInput
-from modelctl.kinds.value import LABEL_LIMIT, TEXT_LIMIT, Value, bounded, number_text
+from modelctl.kinds.value import LABEL_LIMIT, RANKING_LIMIT, TEXT_LIMIT, Value, bounded, number_text
 from modelctl.traffic import PredictionType
 
 USUAL_NAMES = (
@@ -44,6 +48,7 @@ USUAL_NAMES = (
     "score",
     "probability",
 )
+ITEM_NAMES = ("id", "item_id", "item", "document_id", "doc_id", "product_id", "index", "name", "label", "text")
 SCORE_NAMES = ("probability", "score", "confidence")
 INSTANCES_LIMIT = 10_000
 _SUM_TOLERANCE = 1e-3
@@ -95,7 +100,7 @@ def read_each(entries: Sequence[object], wanted: PredictionType) -> tuple[Value,
 def _innermost(found: Found, wanted: PredictionType) -> Found:
     while True:
         value, beside = found
-        if isinstance(value, list) and len(value) == 1:
+        if isinstance(value, list) and len(value) == 1 and wanted is not PredictionType.RANKING:
             found = Found(value[0], beside)
         elif isinstance(value, dict) and wanted is not PredictionType.TEXT:
             inner = usual_member(value)
@@ -163,6 +168,19 @@ def _text(value: object, score: float | None) -> Value:
     return Value(text=bounded(value if isinstance(value, str) else _canonical(value), TEXT_LIMIT))
 
 
+def _ranking(value: object, score: float | None) -> Value:
+    if not isinstance(value, list):
+        raise InvalidInput(f"the prediction is not a ranking, a list of items with the best first: {_canonical(value)[:40]}")
+    items = tuple(dict.fromkeys(_item(part) for part in value[:RANKING_LIMIT]))
+    return Value(text=bounded(_canonical(items), TEXT_LIMIT), ranking=items)
+
+
+def _item(part: object) -> str:
+    if isinstance(part, dict):
+        part = next((part[name] for name in ITEM_NAMES if name in part), part)
+    return bounded(_label_text(part), LABEL_LIMIT)
+
+
 def _finite(value: float) -> float:
     try:
         number = float(value)
@@ -182,4 +200,5 @@ _READERS: Mapping[PredictionType, Callable[[object, float | None], Value]] = {
     PredictionType.LABEL: _label,
     PredictionType.NUMBER: _number,
     PredictionType.TEXT: _text,
+    PredictionType.RANKING: _ranking,
 }

@@ -13,10 +13,10 @@ from modelctl.evidence import Answer
 from modelctl.kinds.answer_body import decoded, parsed
 from modelctl.kinds.kind import Probe, extraction
 from modelctl.kinds.outcome import Outcome, judged
-from modelctl.kinds.place import check_path, instances_at, is_path
+from modelctl.kinds.place import check_path, instances_at, is_path, rankings
 from modelctl.kinds.reading import Found, read_each
 from modelctl.kinds.value import Extraction, Value
-from modelctl.traffic import Backend
+from modelctl.traffic import Backend, PredictionType
 
 ANSWER_NAMES = ("predictions", "outputs", "results", "result")
 
@@ -43,7 +43,8 @@ def _values(answer: Answer, backend: Backend) -> tuple[Value, ...]:
     document, wanted = parsed(decoded(answer)), backend.prediction_type
     if is_path(backend.prediction):
         return read_each(instances_at(backend.prediction, document, wanted=wanted, batch=True), wanted)
-    return read_each(_entries(document, backend.prediction), wanted)
+    found = _entries(document, backend.prediction)
+    return read_each(rankings(list(found)) if wanted is PredictionType.RANKING else found, wanted)
 
 
 def _entries(document: object, name: str) -> Sequence[object]:

@@ -1,7 +1,7 @@
 """What was predicted, in a form that two servers' answers can be compared in.
 
-A value is a label (one of a few), a number, or a text. Labels and texts are stored in databases and label columns stand in
-index keys, so they are bounded and hold no NUL and no lone surrogate: PostgreSQL stores neither.
+A value is a label (one of a few), a number, a text, or a ranking. Labels and texts are stored in databases and label
+columns stand in index keys, so they are bounded and hold no NUL and no lone surrogate: PostgreSQL stores neither.
 """
 
 import math
@@ -13,18 +13,21 @@ from modelctl.errors import InvalidInput
 
 LABEL_LIMIT = 128
 TEXT_LIMIT = 16_384
+RANKING_LIMIT = 100
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One prediction: exactly one of `label`, `number` (finite) and `text` is set.
 
-    `probability`, in 0..1, is the score that goes with a label when the answer has an obvious one.
+    `probability`, in 0..1, is the score that goes with a label when the answer has an obvious one. `ranking` holds a ranking's
+    items, best first, each once; its `text` is their JSON list.
     """
 
     label: str | None = None
     number: float | None = None
     text: str | None = None
     probability: float | None = None
+    ranking: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.label is not None) + (self.number is not None) + (self.text is not None) != 1:

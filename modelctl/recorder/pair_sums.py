@@ -53,6 +53,8 @@ def _add_agreement(book: Book, page: Page, *, reading: ComparedReading) -> None:
     _add_confusion(page, baseline=reading.baseline.values, candidate=reading.candidate.values)
     if agreement.difference is not None and abs(agreement.difference) < SUMMABLE:
         book.ledger.add_number(place, "difference", value=agreement.difference)
+    if agreement.similarity is not None:
+        book.ledger.add_number(place, "similarity", value=agreement.similarity)
     a, b = number_of(reading.baseline), number_of(reading.candidate)
     if a is not None and b is not None:
         pivot = book.pivot(place, "pair_number")

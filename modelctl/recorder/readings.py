@@ -9,6 +9,7 @@ from typing import NamedTuple
 from modelctl.evidence import REQUEST_LEFT_OUT, REQUEST_REDACTED, Answer, Compared, Context, Request, Served
 from modelctl.kinds import KINDS, Outcome, Value, text_of
 from modelctl.kinds.outcome import judged
+from modelctl.kinds.similarity import similarity
 from modelctl.recorder.measuring import ABSENT, Measured, document_of, measured
 from modelctl.recorder.paths import NUMBER_TOLERANCE, differences
 from modelctl.recorder.slicing import Asked, slices_of, wants_document
@@ -54,13 +55,15 @@ class ServedReading(NamedTuple):
 class Agreement(NamedTuple):
     """How two answers to one request compare: `agree` if every instance does, None if an answer holds no prediction.
 
-    `difference` is the mean over the instances of candidate minus baseline, None unless all of them are numbers.
+    `difference` is the mean over the instances of candidate minus baseline, None unless all of them are numbers; `similarity`
+    how alike they are, from 0 to 1, None unless all of them are texts or all rankings.
     """
 
     agree: bool | None
     instances: int
     agreeing: int
     difference: float | None
+    similarity: float | None = None
 
 
 class ComparedReading(NamedTuple):
@@ -177,7 +180,8 @@ def compare(baseline: Judged, candidate: Judged) -> Agreement:
     if not baseline.values or not candidate.values:
         return Agreement(None, instances, 0, None)
     agreeing = sum(map(_same, baseline.values, candidate.values))
-    return Agreement(agreeing == instances, instances, agreeing, _difference(baseline.numbers, candidate.numbers))
+    difference, alike = _difference(baseline.numbers, candidate.numbers), similarity(baseline.values, candidate.values)
+    return Agreement(agreeing == instances, instances, agreeing, difference, alike)
 
 
 def _same(a: Value, b: Value) -> bool:

@@ -27,6 +27,7 @@ error, timeout, number, field:NAME, accuracy, log_loss, brier, absolute_error or
       agreement        key: equal, different
       confusion        key: JSON [baseline's label, candidate's label]. n: instances
       difference       s1, s2: sum of candidate - baseline, and of its square
+      similarity       s1, s2: sum of how alike two texts or two rankings are, from 0 to 1, and of its square
       pair_latency     key: baseline:BUCKET, candidate:BUCKET. Pairs in which neither answer broke
       pair_number      key "baseline", "candidate": s1, s2 as for number; key "": sp, sum of (a - pivot)(b - pivot)
       field            key: JSON [path, class] of both answers' JSON, class equal, value, type, missing or extra

@@ -124,6 +124,17 @@ def test_agreement_has_a_limit_from_below() -> None:
     )
 
 
+def test_similarity_has_a_limit_from_below_on_its_mean() -> None:
+    alike = [Sum(1, "b", "similarity", "", n=1_000, s1=985.5, s2=980.0)]
+    row = first("similarity:guardrail:limit=95%", alike, of=SHADOW)
+    expected = coin.compare(985.5, 1_000, null=0.95, alpha=0.05, kappa=limit_concentration(0.05))
+    assert (row.estimate, row.counts, row.needs, row.finding) == (0.9855, "pairs", "above 95%", "worse-within-margin")
+    assert (row.baseline, row.candidate) == (None, 0.9855)
+    assert (row.lower, row.upper) == (expected.lower, expected.upper)
+    unlike = [Sum(1, "b", "similarity", "", n=1_000, s1=800.0, s2=700.0)]
+    assert first("similarity:guardrail:limit=95%", unlike, of=SHADOW).finding == "worse"
+
+
 def test_slow_answers_are_counted_above_the_edge_of_their_bucket() -> None:
     edge = slow_edge(250)
     assert 250 <= edge <= 250 * 1.0203

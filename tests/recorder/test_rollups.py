@@ -15,6 +15,8 @@ from modelctl.recorder.readings import Reading
 from modelctl.recorder.rollups import DISTINCT_KEYS, OTHER, Fold, bucket, first_numbers
 from tests.recorder.stream import START, answer, readings, served, shown_to_new
 
+TEXT = "word " * 40
+
 Sums = dict[tuple[object, ...], tuple[float, ...]]
 
 
@@ -165,6 +167,13 @@ def test_agreement_and_confusion_are_counted_under_the_candidate() -> None:
 def test_differences_are_candidate_minus_baseline() -> None:
     records = [*shown_to_new(1, 1.0, 3.0), *shown_to_new(2, 5.0, 4.0)]
     assert _of(records, "difference") == {("new", ""): (2, 0, 1, 5, 0)}
+
+
+def test_texts_and_rankings_are_summed_up_by_how_alike_they_are() -> None:
+    texts = [*shown_to_new(1, ["a", "b"], ["a", "b"]), *shown_to_new(2, TEXT + "one", TEXT + "one two two")]
+    (sums,) = _of(texts, "similarity").values()
+    assert sums == pytest.approx((1, 0, 41 / 42, (41 / 42) ** 2, 0))
+    assert _of(shown_to_new(1, "cat", "dog"), "similarity") == {}
 
 
 def test_paired_numbers_keep_both_sums_and_the_products() -> None:

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,24 @@ def test_a_stricter_interval_contains_a_looser_one_and_both_the_share(counts: tu
     k, n = counts
     strict, loose = coin.interval(k, n, alpha=0.01), coin.interval(k, n, alpha=0.05)
     assert 0 <= strict[0] <= loose[0] <= k / n <= loose[1] <= strict[1] <= 1
+
+
+def test_degrees_from_0_to_1_are_covered_at_every_look_as_flips_are() -> None:
+    """A likelihood ratio of flips is convex in an outcome, so for degrees of the same mean its expectation is at most 1."""
+    rng = np.random.default_rng(5)
+    draws = {
+        "flips": (rng.random((400, 1500)) < 0.9).astype(float),
+        "two places": np.where(rng.random((400, 1500)) < 0.8, 1.0, 0.5),
+        "spread": rng.beta(4.5, 0.5, (400, 1500)),
+    }
+    missed = {}
+    for name, values in draws.items():
+        k, n = np.cumsum(values, axis=1), np.arange(1.0, 1501)
+        missed[name] = int((coin.log_e(k, n, p0=0.9) >= math.log(20)).any(axis=1).sum())
+    assert max(missed.values()) <= 35  # 5 % of 400, and 99.9 % of chance
+    assert missed["two places"] <= missed["flips"]
+    wrong = np.cumsum(np.where(rng.random((400, 1500)) < 0.5, 1.0, 0.5), axis=1)
+    assert (coin.log_e(wrong, np.arange(1.0, 1501), p0=0.9) >= math.log(20)).any(axis=1).all()
 
 
 @given(COUNTS)

@@ -11,7 +11,7 @@ import msgspec
 
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.figures import amount
-from modelctl.metric import Design
+from modelctl.metric import OF_PAIRS, Design
 from modelctl.traffic import ALL
 
 
@@ -54,7 +54,7 @@ def harm_of(row: Row, *, silent: frozenset[str] = frozenset()) -> Harm:
         margin=row.margin or 0.0,
         unit=row.margin_unit,
         reason=row.reason if blank else "",
-        later=blank and row.design == Design.LIMIT and row.metric != "agreement" and row.candidate_name in silent,
+        later=blank and row.design == Design.LIMIT and row.metric not in OF_PAIRS and row.candidate_name in silent,
     )
 
 

@@ -136,5 +136,6 @@ def _broken_limit(evidence: Evidence, gate: Gate, *, alpha: float) -> Iterator[s
 
 
 def _limits(rollout: Rollout, gate: Gate) -> bool:
-    share = metric_named(gate.metric, rollout.fields).scale is Scale.SHARE
-    return gate.role is GateRole.GUARDRAIL and gate.limit is not None and share and gate.metric != "agreement"
+    metric = metric_named(gate.metric, rollout.fields)
+    share = metric.scale is Scale.SHARE and not metric.is_of_pairs
+    return gate.role is GateRole.GUARDRAIL and gate.limit is not None and share

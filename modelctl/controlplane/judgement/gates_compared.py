@@ -9,10 +9,10 @@ from modelctl.controlplane.judgement.figures import amount
 from modelctl.controlplane.judgement.levels import Planned, planned
 from modelctl.controlplane.judgement.measured import (
     Question,
+    degrees,
     mean,
     mean_stages,
     pair_counts,
-    proportion,
     proportion_stages,
     rate,
     slow_edge,
@@ -114,7 +114,7 @@ def _unit(asked: Question) -> tuple[str, str]:
     if _is_ratio(asked):
         return "ratio", "first events" if asked.sticky else "events"
     unit = "share" if asked.metric.scale is Scale.SHARE or asked.relative else "value"
-    counted = "pairs" if asked.metric.name == "agreement" else _UNITS[asked.design]
+    counted = "pairs" if asked.metric.is_of_pairs else _UNITS[asked.design]
     if asked.sticky and counted == "requests":
         counted = "units"
     return unit, counted
@@ -170,8 +170,8 @@ def _share_split(asked: Question) -> tuple[float | None, float | None]:
 
 def _share_alone(asked: Question) -> tuple[float | None, float | None]:
     names = (asked.evidence.rollout.baseline, asked.candidate)
-    a, b = (rate([proportion(asked, name)]) for name in names)
-    return None if asked.metric.name == "agreement" else a, b
+    a, b = (k / n if n else None for k, n in (degrees(asked, name) for name in names))
+    return None if asked.metric.is_of_pairs else a, b
 
 
 def _mean_pairs(asked: Question) -> tuple[float | None, float | None]:

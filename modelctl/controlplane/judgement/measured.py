@@ -184,6 +184,15 @@ _COUNTED: Mapping[str, Callable[[Question, Seat], Proportion]] = MappingProxyTyp
 )
 
 
+def degrees(asked: Question, arm: str) -> tuple[float, int]:
+    """The sum of one number from 0 to 1 a unit, over all stages, and the units: for most metrics its events, 1 each."""
+    if asked.metric.name == "similarity":
+        found = asked.evidence.sums.over_stages(arm, "similarity")
+        return found.s1, found.n
+    counted = proportion(asked, arm)
+    return counted.k, counted.n
+
+
 def pair_counts(asked: Question) -> tuple[int, int, int]:
     """Pairs in which only the candidate is worse, neither, and only the baseline."""
     if asked.gate.slice is not None:

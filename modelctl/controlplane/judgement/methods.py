@@ -12,6 +12,7 @@ from types import MappingProxyType
 from modelctl.controlplane.judgement.engines import interval
 from modelctl.controlplane.judgement.measured import (
     Question,
+    degrees,
     mean,
     mean_stages,
     pair_counts,
@@ -50,9 +51,9 @@ def share_ratio(asked: Question, alpha: float) -> Comparison:
 
 
 def share_against_limit(asked: Question, alpha: float) -> Comparison:
-    """The candidate's own rate, from every stage in which it answered (or, for agreement, was shown)."""
-    limit, arm = asked.gate.limit or 0.5, proportion(asked, asked.candidate)
-    result = coin.compare(arm.k, arm.n, null=limit, alpha=alpha, kappa=limit_concentration(min(limit, 1 - limit)))
+    """The candidate's own rate, from every stage in which it answered (or, for what is of pairs, was shown)."""
+    limit, (k, n) = asked.gate.limit or 0.5, degrees(asked, asked.candidate)
+    result = coin.compare(k, n, null=limit, alpha=alpha, kappa=limit_concentration(min(limit, 1 - limit)))
     return replace(result, null=1.0 if asked.higher_is_better else 0.0)
 
 

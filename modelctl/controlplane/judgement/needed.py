@@ -6,10 +6,10 @@ from modelctl.metric import Source, metric_named
 from modelctl.rollout import Rollout
 
 _ALWAYS = (
-    *("requests", "units", "error", "pair_error", "funnel", "agreement"),
+    *("requests", "units", "error", "pair_error", "funnel", "agreement", "similarity"),
     *("difference", "number", "pair_number", "labelled", "first_unit", "first_error", "unit:error"),
 )
-_OWN = {"slow_rate": ("latency",), "timeout_rate": ("pair_timeout", "first_timeout", "unit:timeout"), "agreement": ()}
+_OWN = {"slow_rate": ("latency",), "timeout_rate": ("pair_timeout", "first_timeout", "unit:timeout")}
 _NAMES = {"error_rate": "error", "prediction": "number"}
 
 
@@ -25,6 +25,8 @@ def _metrics(gate: Gate, rollout: Rollout) -> tuple[str, ...]:
     if gate.slice is not None:
         name = _NAMES.get(metric.name, metric.name)
         return (f"slice:{name}", f"slice:pair_{name}")
+    if metric.is_of_pairs:
+        return ()  # read for every rollout
     if metric.name in _OWN:
         return _OWN[metric.name]
     name = f"field:{metric.name}" if metric.source is Source.FIELD else _NAMES.get(metric.name, metric.name)

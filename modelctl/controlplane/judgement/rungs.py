@@ -42,7 +42,7 @@ def designs_of(gate: Gate, metric: Metric, *, ladder: Sequence[Rung]) -> tuple[D
     """How the ladder's steps compare this gate; AUTO asks in every way there is, and each must be proven. Empty: they cannot."""
     shown, split = any(one.shown for one in ladder), any(one.split for one in ladder)
     if gate.limit is not None:
-        seen = shown if metric.name == "agreement" else any(one.candidate for one in ladder)
+        seen = shown if metric.is_of_pairs else any(one.candidate for one in ladder)
         return (Design.LIMIT,) if seen else ()
     possible = {Design.PAIRED: shown, Design.SPLIT: split}
     wanted = (Design.PAIRED, Design.SPLIT) if gate.design is Design.AUTO else (gate.design,)
@@ -71,7 +71,7 @@ def _why(gate: Gate, metric: Metric, *, ladder: Sequence[Rung], strategy: str) -
         way += (" or " if way else "") + "declare a limit, such as limit=1%" if Design.LIMIT in metric.designs else ""
         return f"a switch compares before with after, which is no randomised comparison; {way or 'use a canary'}"
     if gate.limit is not None:
-        asked = "needs requests that both answer" if metric.name == "agreement" else "is about answers to clients"
+        asked = "needs requests that both answer" if metric.is_of_pairs else "is about answers to clients"
         return f"a limit of {metric.name} {asked}, and this {strategy} has none: {_more(metric, limited=True)}"
     if gate.design is Design.PAIRED or (paired and not unpaired):
         return (
@@ -87,6 +87,6 @@ def _why(gate: Gate, metric: Metric, *, ladder: Sequence[Rung], strategy: str) -
 
 
 def _more(metric: Metric, *, limited: bool) -> str:
-    if limited and metric.name == "agreement":
+    if limited and metric.is_of_pairs:
         return "add --shadow-percent 20"
     return "use a canary, or declare a margin"

@@ -1,4 +1,4 @@
-"""What is compared and shown whatever the gates are, and decides nothing: agreement and predicted numbers. Pure."""
+"""What is compared and shown whatever the gates are, and decides nothing: agreement, similarity and predicted numbers. Pure."""
 
 import msgspec
 
@@ -14,18 +14,28 @@ from modelctl.statistics.tuning import ALPHA
 
 def compare_shown(evidence: Evidence, candidate: str) -> tuple[Compared, ...]:
     """The rows there are data for."""
-    rows = (_agreement(evidence, candidate), _paired_mean(evidence, candidate), _unpaired_mean(evidence, candidate))
+    rows = (show(evidence, candidate) for show in (_agreement, _similarity, _paired_mean, _unpaired_mean))
     return tuple(Compared(row) for row in rows if row is not None)
 
 
 def _agreement(evidence: Evidence, candidate: str) -> Row | None:
     counts = evidence.sums.counts(candidate, "agreement")
-    equal, n = counts.get("equal", 0), sum(counts.values())
+    seen = counts.get("equal", 0), sum(counts.values())
+    return _of_pairs(seen, (candidate, "agreement", "same prediction on the same request", "share", "pairs"))
+
+
+def _similarity(evidence: Evidence, candidate: str) -> Row | None:
+    found = evidence.sums.over_stages(candidate, "similarity")
+    return _of_pairs((found.s1, found.n), (candidate, "similarity", "how alike texts or rankings are", "share", "pairs"))
+
+
+def _of_pairs(seen: tuple[float, int], names: tuple[str, str, str, str, str]) -> Row | None:
+    """One number a pair from 0 to 1. A coin is the most spread of those, so its interval holds for all (docs/statistics.md)."""
+    k, n = seen
     if not n:
         return None
-    lower, upper = coin.interval(equal, n, alpha=ALPHA)
-    result = Comparison(estimate=equal / n, lower=lower, upper=upper, n=n, method="coin", alpha=ALPHA)
-    names = (candidate, "agreement", "same prediction on the same request", "share", "pairs")
+    lower, upper = coin.interval(k, n, alpha=ALPHA)
+    result = Comparison(estimate=k / n, lower=lower, upper=upper, n=n, method="coin", alpha=ALPHA)
     row = row_of(result, names=names, values=(None, None))
     return msgspec.structs.replace(row, null=None, log10_e=None)
 

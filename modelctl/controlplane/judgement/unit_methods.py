@@ -62,7 +62,7 @@ def first_event_ratio(asked: Question, alpha: float) -> Comparison:
 
 def unit_against_limit(asked: Question, alpha: float) -> Comparison:
     """The candidate's own rate over its units, in all stages."""
-    if asked.metric.name == "agreement":
+    if asked.metric.is_of_pairs:
         return METHODS[Scale.SHARE, Design.LIMIT, False](asked, alpha)
     limit = asked.gate.limit or 0.5
     stages = [units_of(asked, asked.candidate, stage=stage.id) for stage in asked.evidence.stages]
@@ -92,7 +92,7 @@ STICKY_METHODS: Mapping[tuple[Scale, Design, bool], Method] = MappingProxyType(
 
 def method_for(asked: Question) -> Method:
     """The function for this question."""
-    if asked.sticky and asked.gate.slice is not None and asked.design is not Design.PAIRED and asked.metric.name != "agreement":
+    if asked.sticky and asked.gate.slice is not None and asked.design is not Design.PAIRED and not asked.metric.is_of_pairs:
         return _not_kept
     table = STICKY_METHODS if asked.sticky else METHODS
     return table[asked.metric.scale, asked.design, asked.relative]

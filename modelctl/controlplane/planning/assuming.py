@@ -20,7 +20,7 @@ _ENOUGH = 100
 
 # For a plan made before the first request. A discordance is the share of pairs in which one is right and the other wrong.
 USUAL: Mapping[str, float] = MappingProxyType(
-    {"error_rate": 0.01, "timeout_rate": 0.005, "slow_rate": 0.01, "agreement": 0.98, "accuracy": 0.9}
+    {"error_rate": 0.01, "timeout_rate": 0.005, "slow_rate": 0.01, "agreement": 0.98, "similarity": 0.95, "accuracy": 0.9}
 )
 USUAL_FLAG = 0.1
 DISCORDANCE = 0.02
@@ -90,6 +90,9 @@ def _seen(gate: Gate, metric: Metric, *, past: Past) -> Share:
             return past.slower(gate.slower_ms)
         case "agreement":
             return past.pairs("agreement", ("equal",))
+        case "similarity":
+            alike = past.pair_moments("similarity")
+            return Share(alike.n, round(alike.n * alike.mean))
         case "accuracy":
             return past.share("accuracy")
     return past.share(f"field:{metric.name}")

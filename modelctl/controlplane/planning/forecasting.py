@@ -120,7 +120,7 @@ def _missing(question: Question, rung: Rung) -> str:
     if gate.limit is None and gate.mde is None and not margin_of(gate, assumption):
         return f"a margin in percent of {metric.name} says nothing while the baseline's is 0: declare it as a number"
     reached = {Design.PAIRED: rung.shown > 0, Design.SPLIT: rung.split}
-    seen = rung.shown if metric.name == "agreement" else rung.candidate
+    seen = rung.shown if metric.is_of_pairs else rung.candidate
     if not reached.get(question.design, seen > 0):
         return f"nothing is compared at this step ({rung.title})"
     return hopeless(question)
@@ -144,7 +144,7 @@ def _planned(question: Question, rung: Rung) -> AnyDesign:
 def _limited(question: Question, rung: Rung) -> AnyDesign:
     """A metric that is worse when lower is planned by its complement: 95 % agreement is at most 5 % disagreement."""
     rate, limit = question.assumption.value or 0.0, question.gate.limit or 0.0
-    share = rung.shown if question.metric.name == "agreement" else rung.candidate
+    share = rung.shown if question.metric.is_of_pairs else rung.candidate
     lower = question.metric.worse is Worse.LOWER
     return Limit(rate=1 - rate if lower else rate, limit=1 - limit if lower else limit, share=share * question.assumption.coverage)
 
@@ -178,7 +178,7 @@ class Seen:
         """The same in the units of a gate's forecast."""
         assumption = question.assumption
         if question.design is Design.LIMIT:
-            return (self.pairs if question.metric.name == "agreement" else self.alone) * assumption.coverage
+            return (self.pairs if question.metric.is_of_pairs else self.alone) * assumption.coverage
         if found.unit is Unit.PAIRS:
             return self.pairs * assumption.coverage
         return self.requests * assumption.coverage * ((assumption.value or 0.0) if found.unit is Unit.EVENTS else 1.0)

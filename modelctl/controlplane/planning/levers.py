@@ -48,7 +48,7 @@ def _changes(question: Question, setting: Setting) -> Iterator[Change]:
     part = now.shown / now.baseline if now.baseline else 1.0
     shown = min(1.0, 2 * part) if part else _FIRST_SHOWN
     wider = replace(now, shown=shown * now.baseline)
-    if question.design is Design.PAIRED or question.metric.name == "agreement":
+    if question.design is Design.PAIRED or question.metric.is_of_pairs:
         rest = " of the rest" if now.candidate else ""
         yield Change(f"show the candidate {100 * shown:g} %{rest}", gate, wider)
     elif Design.PAIRED in question.metric.designs and gate.limit is None:

@@ -82,7 +82,7 @@ def _share(asked: Question, stage: Stage) -> float:
     arm = next((arm for arm in stage.arms if arm.backend == asked.candidate), None)
     if arm is None:
         return 0.0
-    if asked.design is Design.PAIRED or asked.metric.name == "agreement":
+    if asked.design is Design.PAIRED or asked.metric.is_of_pairs:
         answered = sum(other.answers for other in stage.arms if other.backend == asked.evidence.rollout.baseline)
         return arm.shown / ALL * answered / ALL
     return arm.answers / ALL

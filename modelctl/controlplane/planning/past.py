@@ -15,7 +15,7 @@ LATENCY_HOURS = 6
 _MINUTE = 60_000_000
 _METRICS = (
     *("requests", "error", "latency", "number", "labelled", "accuracy", "log_loss", "brier", "absolute_error", "reward"),
-    *("pair_error", "agreement", "difference", "pair_accuracy", "pair_log_loss", "pair_brier", "pair_absolute_error"),
+    *("pair_error", "agreement", "similarity", "difference", "pair_accuracy", "pair_log_loss", "pair_brier", "pair_absolute_error"),
 )
 
 
