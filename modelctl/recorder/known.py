@@ -7,9 +7,9 @@ import msgspec
 from sqlalchemy import Connection, Engine, select
 
 from modelctl.evidence import Answer, Compared, Context, Served
+from modelctl.latency import bucket_index
 from modelctl.metric import Dimension, Field
 from modelctl.recorder.readings import Judged, Reading, judge, understand
-from modelctl.recorder.served_sums import bucket_index
 from modelctl.recorder.terms import WARM_UP, Terms
 from modelctl.rollout import Rollout
 from modelctl.store.engine import reading

@@ -63,7 +63,7 @@ from modelctl.recorder.measuring import Measured
 from modelctl.recorder.noise import Joint, add_joint
 from modelctl.recorder.pair_sums import add_pair
 from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, context_of, counts
-from modelctl.recorder.served_sums import ACCURACY, FAILURES, add_fallback, add_served, bucket, number_of
+from modelctl.recorder.served_sums import FAILURES, add_fallback, add_served, bucket, number_of
 from modelctl.recorder.texts import storable
 
 PairKey = tuple[str, str]
@@ -132,7 +132,6 @@ def _is_number(one: Measured) -> bool:
 
 
 __all__ = [
-    "ACCURACY",
     "DISTINCT_KEYS",
     "FAILURES",
     "MINUTE",

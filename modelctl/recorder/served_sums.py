@@ -6,6 +6,7 @@ from functools import lru_cache
 from modelctl.evidence import SENT, TIMEOUT, Answer
 from modelctl.kinds import Outcome
 from modelctl.kinds.reading import NOT_A_NUMBER
+from modelctl.latency import bucket_index
 from modelctl.recorder.book import Book
 from modelctl.recorder.ledger import OTHER, Page, Place, key_of, place_of
 from modelctl.recorder.measuring import SUMMABLE, Measured
@@ -15,11 +16,7 @@ from modelctl.recorder.units import unit_name
 from modelctl.traffic import Reason, Role
 
 FAILURES = frozenset({Outcome.BACKEND_ERROR, Outcome.TIMEOUT})
-
-# DDSketch's mapping with a relative error of 1 %: Masson, Rim, Lee, "DDSketch", PVLDB 12(12), 2019, section 2.
-ACCURACY = 0.01
 SLOW = "slow:"
-_LOG_GAMMA = math.log((1 + ACCURACY) / (1 - ACCURACY))
 
 
 def add_served(book: Book, reading: ServedReading) -> None:
@@ -56,13 +53,8 @@ def add_fallback(book: Book, reading: ServedReading) -> None:
 
 @lru_cache(maxsize=65_536)
 def bucket(latency: int) -> str:
-    """The DDSketch bucket of a latency in microseconds: bucket i holds gamma^(i-1) < x <= gamma^i. "zero" for 0."""
+    """The key that a latency in microseconds is counted under: its bucket, "zero" for 0."""
     return str(bucket_index(latency)) if latency > 0 else "zero"
-
-
-def bucket_index(microseconds: float) -> int:
-    """The number of the bucket of a time above 0."""
-    return math.ceil(math.log(microseconds) / _LOG_GAMMA)
 
 
 def was_timed(answer: Answer) -> bool:

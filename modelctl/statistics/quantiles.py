@@ -1,8 +1,7 @@
 """Quantiles from log buckets: for display. A verdict on latency counts requests slower than a fixed threshold instead.
 
-A bucket is `index = ceil(ln x/ln gamma)`, gamma = (1 + a)/(1 - a), so every value is known within the relative accuracy a,
-and histograms merge by adding counts. Sources: Masson, Rim, Lee (2019), "DDSketch"; Howard & Ramdas (2022),
-"Sequential estimation of quantiles", with the coin's mixture.
+The buckets are those of `modelctl.latency`. Source: Howard & Ramdas (2022), "Sequential estimation of quantiles", with the
+coin's mixture.
 """
 
 import math
@@ -14,27 +13,10 @@ import numpy as np
 from scipy.special import bdtr, bdtrc, ndtri
 
 from modelctl.errors import InvalidInput
+from modelctl.latency import ACCURACY, bucket_value, growth
 from modelctl.statistics import coin
 from modelctl.statistics.comparison import Comparison, State
 from modelctl.statistics.tuning import COIN_CONCENTRATION, log_threshold
-
-ACCURACY = 0.01
-
-
-def growth(accuracy: float = ACCURACY) -> float:
-    """gamma, the ratio of two neighbouring bucket edges."""
-    return (1 + accuracy) / (1 - accuracy)
-
-
-def bucket_index(magnitude: float, accuracy: float = ACCURACY) -> int:
-    """The bucket of `magnitude` > 0: it holds (gamma^(index - 1), gamma^index]. Negative values are bucketed by magnitude."""
-    return math.ceil(math.log(magnitude) / math.log(growth(accuracy)))
-
-
-def bucket_value(index: int, accuracy: float = ACCURACY) -> float:
-    """The value that stands for a bucket: within `accuracy` of everything in it."""
-    gamma = growth(accuracy)
-    return 2 * gamma**index / (gamma + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,16 @@ from tests.architecture.sources import Source, imports, modules
 NOUNS = frozenset(
     {"endpoint", "policy", "settings", "traffic", "rule", "metric", "gate", "conduct", "freeze", "rollout", "evidence"}
 )
-_ALL_NOUNS = frozenset({"errors", "nouns"})
+_ALL_NOUNS = frozenset({"errors", "latency", "nouns"})
 
 # A part's own modules are always allowed. `version` is modelctl/__init__.py, `nouns` are the files named above.
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "version": frozenset(),
     "errors": frozenset(),
+    "latency": frozenset(),
     "nouns": frozenset({"errors"}),
     "kinds": _ALL_NOUNS,
-    "statistics": frozenset({"errors"}),
+    "statistics": frozenset({"errors", "latency"}),
     "store": _ALL_NOUNS,
     "migrations": frozenset({"store"}),
     "recorder": _ALL_NOUNS | {"kinds", "store"},
@@ -33,6 +34,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 MAY_USE: Mapping[str, frozenset[str]] = {
     "version": frozenset(),
     "errors": frozenset(),
+    "latency": frozenset(),
     "nouns": frozenset({"msgspec"}),
     "kinds": frozenset({"msgspec", "jsonpath_rfc9535"}),
     "statistics": frozenset({"numpy", "scipy"}),
@@ -48,7 +50,7 @@ MAY_USE: Mapping[str, frozenset[str]] = {
     "__main__": frozenset(),
 }
 
-PURE = frozenset({"version", "errors", "nouns", "kinds", "statistics"})
+PURE = frozenset({"version", "errors", "latency", "nouns", "kinds", "statistics"})
 
 # What the pure parts may use of the standard library: nothing here reads a clock, chance, the environment or a disk.
 _PURE_LIBRARY = frozenset(

@@ -85,6 +85,12 @@ def _function(lines: int) -> str:
         (layers.unknown_parts, "ghost/inside.py", "", "no part 'ghost'"),
         (layers.forbidden_imports, "__init__.py", "import modelctl.errors", "version must not import errors"),
         (layers.forbidden_imports, "errors.py", "from modelctl import traffic", "errors must not import nouns (modelctl.traffic)"),
+        (
+            layers.forbidden_imports,
+            "latency.py",
+            "from modelctl import traffic",
+            "latency must not import nouns",
+        ),
         (layers.forbidden_imports, "rollout.py", "from modelctl.kinds import read", "nouns must not import kinds"),
         (
             layers.forbidden_imports,

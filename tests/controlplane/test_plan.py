@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from modelctl.controlplane.operations.outlook import Plan, PlanBody, plan_rollout
 from modelctl.controlplane.operations.terms import ConductChanges
 from modelctl.errors import InvalidInput, NotFound
-from modelctl.statistics.quantiles import bucket_index
+from modelctl.latency import bucket_index
 from modelctl.store.summing import Sum
 from tests.controlplane.scene import AT, populate, served, start, store_sums
 

@@ -7,11 +7,11 @@ import pytest
 
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.judging import missing_for
+from modelctl.latency import bucket_index
 from modelctl.statistics import arm_given_event, clusters, difference_exact
 from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.clusters import ClusterStage, summarise
 from modelctl.statistics.difference import Proportion, ProportionStage
-from modelctl.statistics.quantiles import bucket_index
 from modelctl.store.summing import Sum
 from tests.controlplane.judged import gated, judged, rows_of
 from tests.controlplane.scene import counts, rollout, served

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from modelctl.evidence import Compared, Served
 from modelctl.gate import Gate, GateRole
+from modelctl.latency import bucket_index
 from modelctl.recorder.book import SLICES
-from modelctl.recorder.served_sums import bucket_index
 from tests.recorder.evidence import all_sums, copied, failed, lively, over_minutes, request, said, sticky, template
 from tests.recorder.stream import Recording, declare, register, rows
 

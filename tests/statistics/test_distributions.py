@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.errors import InvalidInput
+from modelctl.latency import bucket_index
 from modelctl.statistics import dkw, equal_quantiles
 from modelctl.statistics.comparison import State
-from modelctl.statistics.quantiles import Histogram, bucket_index
+from modelctl.statistics.quantiles import Histogram
 
 HISTOGRAMS = st.dictionaries(st.integers(-50, 200), st.integers(1, 500), max_size=30).map(Histogram)
 COUNTS = st.dictionaries(st.integers(-20, 20).map(float), st.integers(0, 50), max_size=20)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
+from modelctl.latency import bucket_index, growth
 from modelctl.statistics import (
     agreement,
     arm_given_event,
@@ -154,10 +155,10 @@ def offset_values(given: Answers) -> Answers:
 
 @answers("q-dds-")
 def log_buckets(given: Answers) -> Answers:
-    indices = [quantiles.bucket_index(x, given["a"]) for x in given["x"]]
+    indices = [bucket_index(x, given["a"]) for x in given["x"]]
     histogram = quantiles.Histogram({index: indices.count(index) for index in indices}, accuracy=given["a"])
     found = {f"q{q}": quantiles.quantile(histogram, q) for q in given["q"]}
-    return {"gamma": quantiles.growth(given["a"]), "indices": indices, **found}
+    return {"gamma": growth(given["a"]), "indices": indices, **found}
 
 
 @answers("q-os-")

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from scipy.stats import quantile_test
 
 from modelctl.errors import InvalidInput
+from modelctl.latency import bucket_index, bucket_value
 from modelctl.statistics.comparison import State
 from modelctl.statistics.quantiles import (
     Histogram,
-    bucket_index,
-    bucket_value,
     compare,
     enough,
     interval,

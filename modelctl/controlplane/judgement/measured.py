@@ -13,10 +13,10 @@ import msgspec
 from modelctl.controlplane.judgement.comparison import Evidence, shared_stages
 from modelctl.controlplane.judgement.sums import moments
 from modelctl.gate import Gate, MarginKind
+from modelctl.latency import bucket_index, growth
 from modelctl.metric import Design, Metric, Scale, Source, Worse
 from modelctl.statistics.difference import MeanStage, Proportion, ProportionStage
 from modelctl.statistics.moments import Moments
-from modelctl.statistics.quantiles import bucket_index, growth
 from modelctl.statistics.tuning import mixing_sd_at
 
 TUNED_UNITS = 1_000

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from modelctl.latency import bucket_index
 from modelctl.statistics.moments import Moments, from_shifted_sums, merge_all
-from modelctl.statistics.quantiles import Histogram, bucket_index
+from modelctl.statistics.quantiles import Histogram
 from modelctl.store.past import PastSum, Window, past_sums, requests_since
 
 DAYS = 7

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import chdtrc
 from scipy.stats import norm
 
+from modelctl.latency import bucket_index, growth
 from modelctl.statistics import coin, quantiles, sample_ratio, tuning
 from modelctl.statistics.arrays import Floats
 from tests.statistics.acceptance.promise import (
@@ -118,7 +119,7 @@ def true_quantile(name: str, q: float) -> float:
 
 def histogram(values: Floats) -> quantiles.Histogram:
     """The buckets of a stream, each value by the product's own index."""
-    return quantiles.Histogram(Counter(quantiles.bucket_index(float(value)) for value in values))
+    return quantiles.Histogram(Counter(bucket_index(float(value)) for value in values))
 
 
 def missed_quantile(values: Floats, q: float, *, truth: float) -> Bools:
@@ -126,9 +127,9 @@ def missed_quantile(values: Floats, q: float, *, truth: float) -> Bools:
 
     Its ends are the edges whose coin is rejected, so only the two edges of that bucket are needed.
     """
-    index = quantiles.bucket_index(truth)
+    index = bucket_index(truth)
     n = np.arange(50.0, values.shape[1] + 1, 50)
-    upto = [cumulative(values <= quantiles.growth() ** end)[:, 49::50] for end in (index, index - 1)]
+    upto = [cumulative(values <= growth() ** end)[:, 49::50] for end in (index, index - 1)]
     too_few, too_many = (coin.log_e(below, np.broadcast_to(n, below.shape), p0=q) >= LOG_20 for below in upto)
     missed: Bools = (too_few & (upto[0] < q * n)) | (too_many & (upto[1] > q * n))
     return missed
