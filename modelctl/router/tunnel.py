@@ -120,7 +120,7 @@ class Tunnel:
     def start(self, head: bytes, *, up: bytes, down: bytes, slow: tuple[bool, bool]) -> None:
         """Send the client its 101, pass on what came behind the request and behind the answer, and from now on everything.
 
-        `slow` says of the client and of the backend whether their connections cannot take more for now.
+        `slow` says of the client and of the backend whether their connections cannot take more yet.
         """
         client, backend = self._client, self._backend
         for end, held in ((client, slow[1]), (backend, slow[0])):

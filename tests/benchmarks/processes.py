@@ -81,11 +81,11 @@ def descendants(pid: int) -> list[int]:
         if entry.name.isdigit():
             with suppress(OSError):
                 parents.setdefault(_parent(int(entry.name)), []).append(int(entry.name))
-    found, todo = [], [pid]
-    while todo:
-        current = todo.pop()
+    found, waiting = [], [pid]
+    while waiting:
+        current = waiting.pop()
         found.append(current)
-        todo += parents.get(current, [])
+        waiting += parents.get(current, [])
     return found
 
 
