@@ -89,7 +89,10 @@ def test_the_command_exits_with_0_for_the_same_1_for_another_and_2_for_no_bundle
     other = verify(path)
     assert other.returncode == 1
     assert re.search(r'judgement\.word +"continue" +"promote"', other.stdout)
-    assert verify(tmp_path / "absent").returncode == 2
+    assert other.stdout.startswith("1 place differs; computed again the verdict is promote.")
+    absent = verify(tmp_path / "absent")
+    assert (absent.returncode, "Errno" in absent.stderr) == (2, False)
+    assert "absent cannot be read: No such file or directory; `modelctl decision list` names the decisions" in absent.stderr
 
 
 def test_the_program_in_the_docs_recomputes_a_paired_and_a_split_verdict(tmp_path: Path) -> None:

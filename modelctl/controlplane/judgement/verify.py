@@ -12,6 +12,8 @@ from modelctl.errors import Corrupt
 
 SAME, DIFFERENT, UNREADABLE = 0, 1, 2
 
+GET_ONE = "`modelctl decision list` names the decisions, and `modelctl decision bundle ID --out FILE` writes the bundle of one"
+
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code."""
@@ -20,7 +22,10 @@ def main(arguments: Sequence[str]) -> int:
         return UNREADABLE
     try:
         found = recompute(Path(arguments[0]).read_bytes())
-    except (OSError, Corrupt) as error:
+    except OSError as error:
+        sys.stderr.write(f"{arguments[0]} cannot be read: {error.strerror}; {GET_ONE}\n")
+        return UNREADABLE
+    except Corrupt as error:
         sys.stderr.write(f"{arguments[0]}: {error}\n")
         return UNREADABLE
     sys.stdout.write(_said(found))
@@ -34,7 +39,8 @@ def _said(found: Verification) -> str:
     rows += [(one.place, one.written, one.recomputed) for one in found.differences]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     lines = [f"{first:<{widths[0]}}  {second:<{widths[1]}}  {third}" for first, second, third in rows]
-    return "\n".join([f"{len(found.differences)} differences; computed again the verdict is {found.word}.", *lines, ""])
+    differ = "1 place differs" if len(found.differences) == 1 else f"{len(found.differences)} places differ"
+    return "\n".join([f"{differ}; computed again the verdict is {found.word}.", *lines, ""])
 
 
 if __name__ == "__main__":
