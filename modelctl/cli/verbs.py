@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from modelctl.cli.api import read
+from modelctl.cli.api import Json, read
 from modelctl.cli.command import Session, client
 from modelctl.cli.convergence import Convergence
 from modelctl.cli.result import tell
 from modelctl.cli.routes import RouteRow, address
 from modelctl.cli.start import Force, Reason
 from modelctl.cli.target import RolloutRow, only_route, open_rollout, required_rollout
-from modelctl.errors import InvalidInput
+from modelctl.errors import InvalidInput, ModelctlError
 from modelctl.rollout import Verb
 
 commands = typer.Typer()
@@ -101,7 +101,7 @@ def complete(session: Session, route: Route = "", *, reason: Reason = "") -> Non
 def approve(session: Session, route: Route = "", *, reason: Reason = "") -> None:
     """Agree that a rollout's candidate may get all of the traffic. Whoever started it cannot."""
     found = required_rollout(session, route, command="approve {route}")
-    answer = session.api.post(f"/v1/rollouts/{found.id}:approve", {"reason": reason}, revision=found.revision)
+    answer = _agree(session, found, reason=reason)
     approved = read(answer, Approved)
     people = ", ".join(one.actor for one in approved.approvals)
     wanted = f"{len(approved.approvals)} of {approved.conduct.approvals} approvals: {people}"
@@ -131,6 +131,14 @@ def rollback(
     else:
         name = only_route(session, route, command="rollback {route}")
         _put_back(session, name, request={"reason": reason} | ({} if to is None else {"to": to}))
+
+
+def _agree(session: Session, rollout: RolloutRow, *, reason: str) -> Json:
+    """What the control plane answers to the approval. One that does not count is refused: the command was typed right."""
+    try:
+        return session.api.post(f"/v1/rollouts/{rollout.id}:approve", {"reason": reason}, revision=rollout.revision)
+    except InvalidInput as error:
+        raise ModelctlError(str(error)) from error
 
 
 def _act(session: Session, verb: Verb, *, route: str, request: Mapping[str, Any]) -> None:

@@ -69,6 +69,26 @@ def test_approving_says_how_many_have_and_how_many_must(catalog: "Double", model
     assert (catalog.changes[0].body, catalog.changes[0].headers["if-match"]) == ({"reason": "seen the report"}, '"3"')
 
 
+def test_an_approval_of_ones_own_rollout_is_refused_though_it_was_typed_right(catalog: "Double", modelctl: "Run") -> None:
+    catalog.refuses("POST", "/v1/rollouts/7:approve", code="invalid-input", detail="'ann' started rollout 7")
+    ran = modelctl("approve")
+    assert (ran.code, ran.err.splitlines()[0]) == (1, "error: 'ann' started rollout 7")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("cannot decide before max_ms at 5 %, and max_n is 2,000", "cannot decide before --max-time at 5 %, and --max-n is 2,000"),
+        ("max_n is 5, below min_n, 1000", "--max-n is 5, below --min-n, 1000"),
+        ("bake_ms must be from 0 to 60000, not -1", "bake_ms must be from 0 to 60000, not -1"),
+        ("conduct.max_n and my_max_n are other words", "conduct.max_n and my_max_n are other words"),
+    ],
+)
+def test_a_refusal_speaks_of_the_options_that_were_typed(catalog: "Double", modelctl: "Run", *, said: str, shown: str) -> None:
+    catalog.refuses("POST", "/v1/rollouts/7:advance", code="invalid-input", detail=said)
+    assert modelctl("advance").err.splitlines()[0] == f"error: {shown}"
+
+
 @pytest.mark.parametrize(
     ("text", "days", "start", "minutes"),
     [
