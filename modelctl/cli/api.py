@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from modelctl.cli.option_names import as_typed
 from modelctl.errors import (
     Ambiguous,
     Conflict,
@@ -182,14 +183,14 @@ def actor() -> str:
 
 
 def problem_error(response: httpx.Response) -> ModelctlError:
-    """The error that an answer with a status of 400 or more stands for: by its code, else by its status."""
+    """The error that an answer with a status of 400 or more stands for: by its code, else by its status. It speaks of options."""
     try:
         problem = msgspec.json.decode(response.content, type=Problem)
     except msgspec.DecodeError:
         problem = Problem()
     sentence = problem.detail or problem.title or f"the control plane answered {response.status_code} {response.reason_phrase}"
     kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(response.status_code, ModelctlError)
-    return kind(sentence)
+    return kind(as_typed(sentence))
 
 
 def _change_headers(revision: int | None) -> dict[str, str]:

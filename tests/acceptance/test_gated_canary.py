@@ -53,7 +53,7 @@ def test_an_equal_candidate_is_promoted_through_its_steps_unattended(program: Pr
         "canary", "equal", "new", "--percent", "5", "--gate", "error_rate:guardrail:margin=0.5pt", "--max-n", "1000"
     )
     assert hopeless.code == 2
-    assert "cannot decide before max_n at 5 %" in hopeless.err
+    assert "cannot decide before --max-n at 5 %" in hopeless.err
     program.modelctl("canary", "equal", "new", "--steps", "20,50", "--gate", GATE, *COURSE).done()
     planned = program.modelctl("plan", "equal", "-o", "json").done().json
     assert planned["gates"][0]["needed"] > 0
