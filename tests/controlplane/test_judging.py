@@ -22,6 +22,11 @@ def test_a_canary_that_is_as_good_is_promoted_and_says_what_was_excluded() -> No
     assert missing_for(found, 10_000) == ()
 
 
+def test_two_guardrails_are_both_of_them() -> None:
+    found = judged(gated(FIVE_PERCENT, GATE, "timeout_rate:guardrail:margin=0.5pt"), EQUAL)
+    assert found.sentence.startswith("b is not worse than a on both guardrails (largest excluded harm: ")
+
+
 def test_a_candidate_without_any_errors_is_promoted_by_the_exact_box() -> None:
     found = judged(CANARY, [*served("a", 95_000, 0), *served("b", 5_000, 0)])
     assert found.word == "promote"

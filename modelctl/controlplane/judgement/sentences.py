@@ -20,7 +20,7 @@ def promoted(rows: Sequence[Row], *, candidate: str, baseline: str) -> str:
     own = [row for row in rows if row.candidate_name == candidate]
     bounded = [row for row in own if row.role in BOUNDED]
     nearest = max(bounded, key=_nearness)
-    count = "its guardrail" if len(bounded) == 1 else f"all {len(bounded)} guardrails"
+    count = {1: "its guardrail", 2: "both guardrails"}.get(len(bounded), f"all {len(bounded)} guardrails")
     excluded = f"+{amount(most_harm(nearest), nearest.margin_unit)}, margin {amount(nearest.margin, nearest.margin_unit)}"
     better = [f"better on {row.title} ({_effect(row)})" for row in own if row.role == "success" and row.finding == "better"]
     gained = f" and {', '.join(better)}" if better else ""
