@@ -45,6 +45,10 @@ def test_a_part_imports_only_what_stands_to_its_right(program: tuple[Source, ...
     kept(layers.forbidden_imports, program)
 
 
+def test_a_folder_of_the_control_plane_imports_only_what_comes_before_it(program: tuple[Source, ...]) -> None:
+    kept(layers.backward_imports, program)
+
+
 def test_a_part_uses_only_its_own_third_party_packages(program: tuple[Source, ...]) -> None:
     kept(layers.forbidden_packages, program)
 

@@ -16,6 +16,7 @@ from modelctl.router.refusal import Refusal
 from modelctl.router.table import SHADOW_PENDING, SHADOW_PENDING_BYTES
 from modelctl.settings import PREFIX, Address, Settings
 from modelctl.traffic import Arm, Backend, Capture, Role
+from tests.architecture.layers import INSIDE
 from tests.router.bounds import BOUNDS, KIB, MIB
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -145,3 +146,10 @@ def test_every_module_of_the_control_plane_is_named_in_its_folder() -> None:
         coded = [path.stem for path in (plane if folder == "controlplane" else plane / folder).glob("*.py")]
         named = table[folder]
         assert sorted(named) == sorted(stem for stem in coded if not stem.startswith("__")) or folder in ("operations", "api")
+
+
+def test_what_the_folders_of_the_control_plane_may_import_is_documented_as_it_is_checked() -> None:
+    table = {
+        row[0].strip("`/"): set(re.findall(r"`([a-z]+)`", row[3])) for row in rows("architecture.md", "Inside the control plane")
+    }
+    assert table == {folder: set(allowed) for folder, allowed in INSIDE.items() if folder != "__main__"}

@@ -50,6 +50,22 @@ MAY_USE: Mapping[str, frozenset[str]] = {
     "__main__": frozenset(),
 }
 
+# Inside the control plane: a folder's own modules are always allowed. `controlplane` are the modules beside the folders.
+_JUDGED = frozenset({"controlplane", "judgement"})
+_DECIDED = _JUDGED | {"automation"}
+INSIDE: Mapping[str, frozenset[str]] = {
+    "controlplane": frozenset(),
+    "judgement": frozenset(),
+    "planning": frozenset({"judgement"}),
+    "automation": _JUDGED,
+    "report": _DECIDED,
+    "operations": _DECIDED | {"planning"},
+    "backfill": frozenset({"controlplane", "operations"}),
+    "acting": _DECIDED | {"operations"},
+    "api": _DECIDED | {"planning", "report", "operations", "backfill", "acting"},
+    "__main__": frozenset({"api"}),
+}
+
 PURE = frozenset({"version", "errors", "latency", "nouns", "kinds", "statistics"})
 
 # What the pure parts may use of the standard library: nothing here reads a clock, chance, the environment or a disk.
@@ -113,6 +129,28 @@ def forbidden_imports(sources: Sequence[Source]) -> list[str]:
             wanted = part_of(target) if target.partition(".")[0] == "modelctl" else part
             if wanted != part and wanted not in MAY_IMPORT.get(part, frozenset()):
                 faults.append(f"{place}: {part} must not import {wanted} ({target})")
+    return faults
+
+
+def folder_of(module: str) -> str:
+    """The folder of the control plane that a module stands in; empty for a module of another part."""
+    parts = module.split(".")
+    if part_of(module) != "controlplane":
+        return ""
+    beside = len(parts) < 4 and ".".join(parts[2:]) not in INSIDE
+    return "controlplane" if beside else parts[2]
+
+
+def backward_imports(sources: Sequence[Source]) -> list[str]:
+    """Imports inside the control plane from a folder that comes later: a verdict knows of no report, and nothing knows the API."""
+    faults = []
+    known = modules(sources)
+    for source in sources:
+        folder = folder_of(source.module)
+        for place, target in imports(source, known) if folder else ():
+            wanted = folder_of(target) or folder
+            if wanted != folder and wanted not in INSIDE.get(folder, frozenset()):
+                faults.append(f"{place}: {folder} must not import {wanted} ({target})")
     return faults
 
 

@@ -33,6 +33,10 @@ CLEAN = {
         "class Guard:\n    async def __call__(self, scope: int, receive: int, send: int) -> None:\n        pass\n\n"
         "    def __exit__(self, kind: int, error: int, trace: int) -> None:\n        pass\n"
     ),
+    "modelctl/controlplane/judgement/word.py": "from modelctl.errors import Root\n",
+    "modelctl/controlplane/report/page.py": (
+        "from modelctl.controlplane import guard\nfrom modelctl.controlplane.judgement import word\n"
+    ),
     "modelctl/router/head.py": "import uvloop\n\n\ndef _host(head: int, name: bytes, value: bytes) -> None:\n    pass\n",
     "modelctl/cli/__init__.py": "import typer\n\nfrom modelctl import __version__\nfrom modelctl.errors import Root\n",
     "modelctl/__main__.py": "from modelctl.cli import typer\n",
@@ -43,6 +47,7 @@ CLEAN = {
 RULES: Sequence[Rule] = (
     layers.unknown_parts,
     layers.forbidden_imports,
+    layers.backward_imports,
     layers.forbidden_packages,
     layers.cycles,
     layers.lazy_imports,
@@ -116,6 +121,42 @@ def _function(lines: int) -> str:
         (layers.forbidden_imports, "demo/model.py", "import modelctl.cli", "demo must not import cli"),
         (layers.forbidden_imports, "supervisor.py", "def run():\n    import modelctl.router", "supervisor must not import router"),
         (layers.forbidden_imports, "migrations/env.py", "import modelctl.traffic", "migrations must not import nouns"),
+        (
+            layers.backward_imports,
+            "controlplane/judgement/word.py",
+            "from modelctl.controlplane.report import page",
+            "judgement must not import report (modelctl.controlplane.report.page)",
+        ),
+        (
+            layers.backward_imports,
+            "controlplane/judgement/__init__.py",
+            "from ..report import page",
+            "judgement must not import report",
+        ),
+        (
+            layers.backward_imports,
+            "controlplane/guard.py",
+            "import modelctl.controlplane.judgement.word",
+            "controlplane must not import judgement",
+        ),
+        (
+            layers.backward_imports,
+            "controlplane/planning/plan.py",
+            "from modelctl.controlplane.report.page import word",
+            "planning must not import report",
+        ),
+        (
+            layers.backward_imports,
+            "controlplane/automation/rule.py",
+            "import modelctl.controlplane.api",
+            "automation must not import api",
+        ),
+        (
+            layers.backward_imports,
+            "controlplane/ghost/rule.py",
+            "import modelctl.controlplane.judgement.word",
+            "ghost must not import judgement",
+        ),
         (layers.forbidden_packages, "router/head.py", "import sqlalchemy.engine", "router must not use sqlalchemy"),
         (layers.forbidden_packages, "router/head.py", "from httpx import Client", "router must not use httpx"),
         (layers.forbidden_packages, "traffic.py", "import numpy", "nouns must not use numpy"),

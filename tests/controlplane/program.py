@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine
 
-from modelctl.controlplane.automation.controller import Controller
+from modelctl.controlplane.acting.controller import Controller
 from modelctl.controlplane.fleet import Fleet
 from modelctl.controlplane.operations.change import Author
 from modelctl.controlplane.operations.inspecting import read_catalog, read_decisions, read_events, read_rollout

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, update
 
-from modelctl.controlplane.automation.controller import Controller
+from modelctl.controlplane.acting.controller import Controller
 from modelctl.controlplane.automation.zero import zero_traffic
 from modelctl.controlplane.fleet import Acknowledged, Convergence, Fleet, Laggard, Poll
 from modelctl.controlplane.operations.routes import NewRoute, add_route

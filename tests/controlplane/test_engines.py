@@ -5,10 +5,10 @@ import pytest
 from sqlalchemy import Engine
 
 from modelctl.conduct import Engine as Planned
-from modelctl.controlplane.automation.latching import latch
 from modelctl.controlplane.automation.standing import look_at
 from modelctl.controlplane.judgement.engines import due_look, refusal
 from modelctl.controlplane.judgement.judging import Judgement, judge
+from modelctl.controlplane.operations.latching import latch
 from modelctl.controlplane.operations.terms import ConductChanges
 from modelctl.statistics.group_sequential import Spending, boundaries
 from modelctl.store import catalog

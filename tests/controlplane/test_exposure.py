@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelctl.controlplane.automation.exposure import Harm, enough_for, missing_at
+from modelctl.controlplane.judgement.exposure import Harm, enough_for, missing_at
 
 ENDS = st.none() | st.floats(-2, 2, allow_subnormal=False)
 HARMS = st.builds(

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from modelctl.controlplane.acting.controller import Controller
 from modelctl.controlplane.api import (
     backends,
     decisions,
@@ -35,7 +36,6 @@ from modelctl.controlplane.api.call import Call, Endpoint, Plane
 from modelctl.controlplane.api.guard import Guard
 from modelctl.controlplane.api.openapi import document
 from modelctl.controlplane.api.problems import problem_response
-from modelctl.controlplane.automation.controller import Controller
 from modelctl.controlplane.automation.retention import Retention
 from modelctl.controlplane.backfill.replayer import Replayer
 from modelctl.controlplane.fleet import Fleet

@@ -1,1 +1,1 @@
-"""From a word to traffic: the controller, the rules it asks, and what it latches, watches and sweeps away."""
+"""From a word to the next move: the rules, what bars a raise, and what is watched and swept away. Reads; `acting` moves."""

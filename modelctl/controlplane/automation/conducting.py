@@ -16,6 +16,9 @@ from modelctl.gate import GateRole
 from modelctl.rollout import Phase, Rollout, Step, Verb
 from modelctl.traffic import ALL, Role
 
+CONTROLLER = "controller"
+"""Who the history names where automation acted; also the name of its lease."""
+
 PROMOTE, ROLLBACK, INCONCLUSIVE, INVALID = "promote", "rollback", "inconclusive", "invalid"
 LATCHED_WORDS = frozenset({PROMOTE, ROLLBACK, INCONCLUSIVE, INVALID})
 

@@ -1,33 +1,26 @@
 """After a promotion: while its watch lasts and the old baseline is kept, late evidence can still put that back.
 
 Two things can: labels of the rollout's own requests that come late and prove harm, and the winner breaking a limit on what it has
-answered since. A mode of advise says so in the history; auto does it.
+answered since. What follows from it, `acting.taking_back` does.
 """
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, select
 
-from modelctl.conduct import Mode
 from modelctl.controlplane.automation.conducting import ROLLBACK
-from modelctl.controlplane.automation.steering import CONTROLLER, Guard
-from modelctl.controlplane.judgement.bundle import write_bundle
 from modelctl.controlplane.judgement.comparison import Evidence
 from modelctl.controlplane.judgement.inquiry import judgement_of
 from modelctl.controlplane.judgement.measured import Question, proportion
 from modelctl.controlplane.judgement.needed import metrics_for
 from modelctl.controlplane.judgement.sums import Sums
-from modelctl.controlplane.operations.change import Author, Change
-from modelctl.controlplane.operations.returning import take_back
 from modelctl.gate import Gate, GateRole, gate_text
 from modelctl.metric import Design, Scale, Worse, metric_named
 from modelctl.rollout import Rollout
 from modelctl.statistics import coin
 from modelctl.statistics.tuning import split_alpha
 from modelctl.store import catalog, decisions, summing
-from modelctl.store.catalog import Catalog, Event, RouteEntry
-from modelctl.store.decisions import Decision
-from modelctl.store.engine import reading, writing
+from modelctl.store.catalog import Catalog
 from modelctl.store.tables import event as events
 
 WATCH = "watch"
@@ -40,19 +33,6 @@ def watched(connection: Connection, *, at: int) -> tuple[Rollout, ...]:
     return tuple(one for one in catalog.promoted(connection) if _may_return(connection, live, rollout=one, at=at))
 
 
-def watch(engine: Engine, rollout: Rollout, *, at: int, guard: Guard) -> Change[RouteEntry] | None:
-    """Looks at a watched rollout once; the change that took it back, or None. Raises StoreError, LeaseLost, Conflict."""
-    with reading(engine) as connection:
-        harmless = not harm_since(connection, rollout, at=at) or _told(connection, rollout)
-    if harmless:
-        return None
-    with writing(engine) as connection:
-        now = guard(connection)
-        if rollout not in watched(connection, at=now) or _told(connection, rollout):
-            return None
-        return _act(connection, rollout, at=now)
-
-
 def harm_since(connection: Connection, rollout: Rollout, *, at: int) -> str:
     """The proof that the promoted rollout does harm, as a sentence; empty while there is none."""
     # Harm that was known when somebody promoted all the same is no news.
@@ -62,28 +42,6 @@ def harm_since(connection: Connection, rollout: Rollout, *, at: int) -> str:
         if judgement.word == ROLLBACK:
             return judgement.sentence
     return next(_broken(_since(connection, rollout)), "")
-
-
-def _act(connection: Connection, rollout: Rollout, *, at: int) -> Change[RouteEntry] | None:
-    said = harm_since(connection, rollout, at=at)
-    if not said:
-        return None
-    auto = rollout.conduct.mode is Mode.AUTO
-    evidence, judgement = judgement_of(connection, rollout, at=at // 1000)
-    decision = Decision(rollout=rollout.id, kind=WATCH, at=at, sentence=said, acted=ROLLBACK if auto else "")
-    written = decisions.latch(connection, decision, bundle=write_bundle(evidence, judgement, at=at // 1000))
-    event = Event(
-        at=at,
-        actor=CONTROLLER,
-        action="decision",
-        route=rollout.route,
-        rollout=rollout.id,
-        reason=said,
-        detail={"kind": WATCH, "decision": written.id, "command": f"modelctl rollback {rollout.route}"},
-    )
-    catalog.append_event(connection, event)
-    reason = f"{said} {rollout.baseline} is the baseline again."
-    return take_back(connection, rollout, author=Author(actor=CONTROLLER, reason=reason, at=at)) if auto else None
 
 
 def _may_return(connection: Connection, live: Catalog, *, rollout: Rollout, at: int) -> bool:
@@ -98,10 +56,6 @@ def _may_return(connection: Connection, live: Catalog, *, rollout: Rollout, at: 
     changed = select(table.id).where(table.backend == rollout.baseline, table.at >= rollout.closed_at * 1000)
     renewed = changed.where(table.action.in_(("change-backend", "add-backend", "remove-backend"))).limit(1)
     return connection.execute(renewed).first() is None
-
-
-def _told(connection: Connection, rollout: Rollout) -> bool:
-    return any(one.kind == WATCH for one in decisions.latched(connection, rollout.id))
 
 
 def _since(connection: Connection, rollout: Rollout) -> Evidence:

@@ -3,8 +3,8 @@
 import msgspec
 from sqlalchemy import Engine
 
+from modelctl.controlplane.automation.conducting import CONTROLLER
 from modelctl.controlplane.fleet import Convergence
-from modelctl.controlplane.operations.change import Author
 from modelctl.rollout import Rollout
 from modelctl.store import catalog
 from modelctl.store.catalog import Event
@@ -49,13 +49,13 @@ def zero_traffic(convergence: Convergence, *, first: int | None, decided: int) -
     )
 
 
-def record_zero(engine: Engine, rollout: Rollout, *, convergence: Convergence, author: Author) -> ZeroTraffic:
-    """Writes a line of history about the rollback the author decided at `author.at`."""
+def record_zero(engine: Engine, rollout: Rollout, *, convergence: Convergence, decided: int) -> ZeroTraffic:
+    """Writes a line of history about the rollback the controller decided at Unix microsecond `decided`."""
     with writing(engine) as connection:
-        found = zero_traffic(convergence, first=first_failure(connection, rollout), decided=author.at)
+        found = zero_traffic(convergence, first=first_failure(connection, rollout), decided=decided)
         event = Event(
-            at=found.zero_at or author.at,
-            actor=author.actor,
+            at=found.zero_at or decided,
+            actor=CONTROLLER,
             action=ZERO_TRAFFIC,
             route=rollout.route,
             rollout=rollout.id,

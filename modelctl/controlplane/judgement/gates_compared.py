@@ -17,9 +17,9 @@ from modelctl.controlplane.judgement.measured import (
     rate,
     slow_edge,
 )
+from modelctl.controlplane.judgement.outlook import outlook
 from modelctl.controlplane.judgement.shown import pair_means
 from modelctl.controlplane.judgement.unit_methods import FIRST_EVENTS, method_for
-from modelctl.controlplane.planning.outlook import outlook
 from modelctl.gate import GateRole, gate_text
 from modelctl.metric import Design, Scale
 from modelctl.statistics.comparison import Comparison

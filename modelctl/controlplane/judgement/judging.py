@@ -9,12 +9,12 @@ from types import MappingProxyType
 
 import msgspec
 
-from modelctl.controlplane.automation.exposure import Harm, harm_of, missing_at
 from modelctl.controlplane.judgement import sentences
 from modelctl.controlplane.judgement.comparing import compare
 from modelctl.controlplane.judgement.comparison import Compared, Evidence
 from modelctl.controlplane.judgement.deciding import Decided, decide_rollout
 from modelctl.controlplane.judgement.engines import due_look
+from modelctl.controlplane.judgement.exposure import Harm, harm_of, missing_at
 from modelctl.controlplane.judgement.figures import duration
 from modelctl.controlplane.judgement.funnel import Funnel
 from modelctl.controlplane.judgement.sentences import BOUNDED, NO_MARGINS

@@ -4,9 +4,9 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelctl.controlplane.automation.conducting import Standing, binding, raise_command
-from modelctl.controlplane.automation.latching import latch
 from modelctl.controlplane.automation.standing import look_at
 from modelctl.controlplane.operations.change import Author
+from modelctl.controlplane.operations.latching import latch
 from modelctl.errors import GateNotPassed, InvalidInput
 from modelctl.rollout import Rollout, Verb
 

@@ -1,1 +1,1 @@
-"""How long until a decision: plans before a rollout, forecasts during it. Pure but for `past`."""
+"""How long until a decision: plans before a rollout, and during it. Pure but for `past`."""

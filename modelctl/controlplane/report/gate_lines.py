@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from modelctl.controlplane.automation.exposure import enough_for, harm_of
 from modelctl.controlplane.judgement.comparison import Row
+from modelctl.controlplane.judgement.exposure import enough_for, harm_of
 from modelctl.controlplane.judgement.sentences import BOUNDED
 
 

@@ -11,11 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from starlette.concurrency import run_in_threadpool
 
-from modelctl.controlplane.automation.steering import CONTROLLER, steer
-from modelctl.controlplane.automation.watching import watch, watched
+from modelctl.controlplane.acting.steering import steer
+from modelctl.controlplane.acting.taking_back import watch
+from modelctl.controlplane.automation.conducting import CONTROLLER
+from modelctl.controlplane.automation.watching import watched
 from modelctl.controlplane.automation.zero import record_zero
 from modelctl.controlplane.fleet import Command, Fleet
-from modelctl.controlplane.operations.change import Author, Change
+from modelctl.controlplane.operations.change import Change
 from modelctl.errors import Conflict, LeaseLost, ModelctlError, StoreError
 from modelctl.rollout import Phase, Rollout
 from modelctl.store import catalog, leases
@@ -143,9 +145,8 @@ class Controller:
         since = moved.closed_at * 1000
         command = Command(version=change.table.version, since=since, bereft=change.bereft)
         convergence = await self._fleet.converged(command)
-        author = Author(actor=CONTROLLER, at=since)
         try:
-            await run_in_threadpool(record_zero, self._engine, moved, convergence=convergence, author=author)
+            await run_in_threadpool(record_zero, self._engine, moved, convergence=convergence, decided=since)
         except ModelctlError as error:
             log.warning("when the candidates of rollout %d got nothing more was not written down: %s", moved.id, error)
 

@@ -9,17 +9,16 @@ from collections.abc import Callable
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from modelctl.controlplane.automation.conducting import INCONCLUSIVE, Intent, Standing, next_move
-from modelctl.controlplane.automation.latching import fresh, latch, tell, untold
+from modelctl.controlplane.automation.conducting import CONTROLLER, INCONCLUSIVE, Intent, Standing, next_move
 from modelctl.controlplane.automation.standing import Look, look_at
 from modelctl.controlplane.operations.change import Author, Change
+from modelctl.controlplane.operations.latching import fresh, latch, tell, untold
 from modelctl.controlplane.operations.moving import Move, move_within
 from modelctl.rollout import Rollout, Verb
 from modelctl.store import catalog, decisions
 from modelctl.store.catalog import Event
 from modelctl.store.engine import reading, writing
 
-CONTROLLER = "controller"
 MAX_REASON = 2_000
 
 Guard = Callable[[Connection], int]
