@@ -35,10 +35,18 @@ class Harm(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def largest(self) -> float | None:
-        """The most harm that is not excluded; for an equivalence on either side."""
-        if self.role != "equivalence" or self.upper is None:
-            return self.upper
-        return None if self.lower is None else max(self.upper, -self.lower)
+        """The most harm that is not excluded."""
+        return largest_harm(self.lower, self.upper, role=self.role)
+
+
+def largest_harm(lower: float | None, upper: float | None, *, role: str) -> float | None:
+    """The most harm that an interval of harm does not exclude: its upper end, for an equivalence the end that is further from 0.
+
+    None is infinite.
+    """
+    if role != "equivalence" or upper is None:
+        return upper
+    return None if lower is None else max(upper, -lower)
 
 
 def harm_of(row: Row, *, silent: frozenset[str] = frozenset()) -> Harm:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from modelctl.controlplane.judgement.comparison import Evidence, Row
+from modelctl.controlplane.judgement.exposure import largest_harm
 from modelctl.controlplane.judgement.figures import amount, duration, figure, share
 from modelctl.controlplane.judgement.funnel import Funnel
 
@@ -100,10 +101,8 @@ def silence(evidence: Evidence, funnels: Sequence[Funnel]) -> str:
 
 
 def most_harm(row: Row) -> float | None:
-    """The most harm that is not excluded; for an equivalence on either side."""
-    if row.role != "equivalence" or row.harm_upper is None:
-        return row.harm_upper
-    return None if row.harm_lower is None else max(row.harm_upper, -row.harm_lower)
+    """The most harm that is not excluded."""
+    return largest_harm(row.harm_lower, row.harm_upper, role=row.role)
 
 
 def _nearness(row: Row) -> float:
