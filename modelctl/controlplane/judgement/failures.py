@@ -6,12 +6,10 @@ Which comparisons can exist follows from the rollout's ladder, so the error leve
 import msgspec
 
 from modelctl.controlplane.judgement.comparison import FINDINGS, Compared, Evidence, Row, row_of
+from modelctl.controlplane.judgement.failure_ratio import FAILURE_RATIO, failure_ratio, failures_of, ratio_row
 from modelctl.controlplane.judgement.ladder import shows, splits
-from modelctl.controlplane.judgement.measured import USUAL_EFFECT, Question, proportion_stages, rates
-from modelctl.controlplane.judgement.methods import share_ratio
-from modelctl.controlplane.judgement.unit_methods import first_event_ratio, unit_difference
-from modelctl.gate import Gate, GateRole
-from modelctl.metric import METRICS, Design
+from modelctl.controlplane.judgement.measured import USUAL_EFFECT, proportion_stages, rates
+from modelctl.controlplane.judgement.unit_methods import unit_difference
 from modelctl.rollout import Rollout
 from modelctl.statistics import difference, grid_betting
 from modelctl.statistics.comparison import Comparison
@@ -21,10 +19,7 @@ from modelctl.statistics.verdict import Role, criterion
 EFFECT = USUAL_EFFECT
 """The difference of failure rates that intervals are tuned for: half a point. It moves widths a little, never the error level."""
 
-_WATCH = Gate(metric="error_rate", role=GateRole.INFO, design=Design.SPLIT)
-
 FAILURES_PAIRED = "failures_paired"
-FAILURE_RATIO = "failure_ratio"
 FAILURE_RATE = "failure_rate"
 
 
@@ -61,24 +56,18 @@ def _failures_paired(evidence: Evidence, candidate: str, *, alpha: float) -> Com
 
 
 def _failure_ratio(evidence: Evidence, candidate: str, *, alpha: float) -> Compared:
-    asked = _question(evidence, candidate)
-    result = (first_event_ratio if asked.sticky else share_ratio)(asked, alpha)
-    counts = "first failures" if asked.sticky else "failures"
-    names = (candidate, FAILURE_RATIO, "failure rate, ratio", "ratio", counts)
-    return _guarded(row_of(result, names=names, values=rates(proportion_stages(asked))), result)
+    asked = failures_of(evidence, candidate)
+    result = failure_ratio(asked, alpha)
+    return _guarded(ratio_row(asked, result, events="failures"), result)
 
 
 def _failure_rate(evidence: Evidence, candidate: str, *, alpha: float) -> Compared:
-    asked = _question(evidence, candidate)
+    asked = failures_of(evidence, candidate)
     stages = proportion_stages(asked)
     result = unit_difference(asked, alpha) if asked.sticky else difference.compare_proportions(stages, tau=EFFECT, alpha=alpha)
     counts = "units" if asked.sticky else "requests"
     names = (candidate, FAILURE_RATE, "failure rate, difference", "share", counts)
     return _guarded(row_of(result, names=names, values=rates(stages)), result)
-
-
-def _question(evidence: Evidence, candidate: str) -> Question:
-    return Question(evidence=evidence, candidate=candidate, gate=_WATCH, metric=METRICS["error_rate"], design=Design.SPLIT)
 
 
 _TESTS = {FAILURES_PAIRED: _failures_paired, FAILURE_RATIO: _failure_ratio, FAILURE_RATE: _failure_rate}

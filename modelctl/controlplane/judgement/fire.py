@@ -16,13 +16,11 @@ from dataclasses import replace
 
 import msgspec
 
-from modelctl.controlplane.judgement.comparison import FINDINGS, Compared, Evidence, row_of
+from modelctl.controlplane.judgement.comparison import FINDINGS, Compared, Evidence
+from modelctl.controlplane.judgement.failure_ratio import TITLE, failure_ratio, failures_of, ratio_row
 from modelctl.controlplane.judgement.levels import fire_alpha
-from modelctl.controlplane.judgement.measured import Question, proportion_stages, rates
-from modelctl.controlplane.judgement.methods import share_ratio
-from modelctl.controlplane.judgement.unit_methods import first_event_ratio
+from modelctl.controlplane.judgement.measured import Question, proportion_stages
 from modelctl.gate import Gate, GateRole, MarginKind
-from modelctl.metric import METRICS, Design
 from modelctl.rollout import Rollout
 from modelctl.statistics import coin, difference_exact
 from modelctl.statistics.verdict import Role, criterion
@@ -30,21 +28,17 @@ from modelctl.statistics.verdict import Role, criterion
 TWICE = 1.0
 """The relative harm that a fire exceeds where some harm is tolerated: more than twice as many failures."""
 
-RATIO = "failure_ratio"
-_TITLE = "failure rate, ratio"
-_ALARM = Gate(metric="error_rate", role=GateRole.INFO, design=Design.SPLIT)
-
 
 def compare_fire(evidence: Evidence, candidate: str) -> Compared | None:
     """The row of the alarm, and a criterion that can only roll back; None where the rollout has no such alarm."""
     alpha = fire_alpha(evidence.rollout, candidate)
     if alpha is None:
         return None
-    asked = Question(evidence=evidence, candidate=candidate, gate=_ALARM, metric=METRICS["error_rate"], design=Design.SPLIT)
+    asked = failures_of(evidence, candidate)
     gate = declared(evidence.rollout)
-    result = first_event_ratio(asked, alpha) if asked.sticky else share_ratio(asked, alpha)
+    result = failure_ratio(asked, alpha)
     found = criterion(
-        f"{candidate}: {_TITLE}",
+        f"{candidate}: {TITLE}",
         Role.GUARDRAIL,
         margin=tolerated(gate),
         higher_is_better=False,
@@ -53,8 +47,7 @@ def compare_fire(evidence: Evidence, candidate: str) -> Compared | None:
     )
     if not _beyond(asked, gate, alpha=alpha):
         found = replace(found, lower=min(found.lower, found.margin))
-    counts = "first events" if asked.sticky else "events"
-    row = row_of(result, names=(candidate, RATIO, _TITLE, "ratio", counts), values=rates(proportion_stages(asked)))
+    row = ratio_row(asked, result, events="events")
     changes = {"role": "guarded", "design": "split", "margin": found.margin, "finding": FINDINGS[found.finding]}
     return Compared(msgspec.structs.replace(row, **changes), found, fire=True)
 

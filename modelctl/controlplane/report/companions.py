@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 from modelctl.controlplane.judgement.companion import Companion
 from modelctl.controlplane.judgement.comparison import Evidence, Row, finite
-from modelctl.controlplane.judgement.failures import FAILURE_RATE, FAILURE_RATIO, FAILURES_PAIRED
+from modelctl.controlplane.judgement.failure_ratio import FAILURE_RATIO
+from modelctl.controlplane.judgement.failures import FAILURE_RATE, FAILURES_PAIRED
 from modelctl.controlplane.judgement.measured import (
     Question,
     mean_stages,
