@@ -1,12 +1,13 @@
 """`history`, `predictions`, `list`: what was done, and what was recorded."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
 from modelctl.cli.api import read_items
 from modelctl.cli.command import LISTS, Session, client
+from modelctl.cli.event_lines import Event, event_lines
 from modelctl.cli.quantities import milliseconds, moment, percent
 from modelctl.cli.result import Listing, show_listing
 from modelctl.cli.target import RolloutRow, only_route
@@ -15,36 +16,6 @@ from modelctl.cli.verbs import Route
 commands = typer.Typer()
 
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="Most rows.")]
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One line of the history. `at` is a Unix time in microseconds."""
-
-    id: int
-    at: int
-    actor: str
-    action: str
-    route: str | None = None
-    rollout: int | None = None
-    backend: str | None = None
-    reason: str | None = None
-    detail: dict[str, Any] | None = None
-
-    @property
-    def cells(self) -> list[str]:
-        """In the order of the list's columns."""
-        detail = msgspec.json.encode(self.detail or {}).decode()
-        return [str(self.id), moment(self.at), self.actor, self.action, self.subject, self.reason or "-", detail]
-
-    @property
-    def subject(self) -> str:
-        """What it was done to."""
-        detail = self.detail or {}
-        before, after = detail.get("baseline_from"), detail.get("baseline_to")
-        what = f"{before} -> {after}" if before and after else f"baseline {after}" if after else self.backend
-        rollout = f"rollout {self.rollout}" if self.rollout else None
-        changed = ", ".join(detail) if self.action.startswith("change-") else None
-        return " · ".join(part for part in (self.route, rollout, what, changed) if part) or "-"
 
 
 class PredictionRow(msgspec.Struct, frozen=True):
@@ -91,7 +62,7 @@ def history(session: Session, route: Route = "", *, limit: Limit = 50) -> None:
     answer = session.api.get("/v1/events", route=route, limit=limit)
     events = read_items(answer, Event)
     columns = ("ID", "TIME", "WHO", "ACTION", "WHAT", "WHY")
-    names, rows = [str(event.id) for event in events], [event.cells for event in events]
+    names, rows = [str(event.id) for event in events], list(event_lines(events))
     show_listing(session, answer, listing=Listing(names=names, columns=columns, more=("DETAIL",), rows=rows, right=("ID",)))
 
 

@@ -2,8 +2,8 @@
 
 import msgspec
 
+from modelctl.cli.event_lines import Event
 from modelctl.cli.funnel import Funnel
-from modelctl.cli.records import Event
 from modelctl.cli.report_details_answer import Companion, Details
 
 

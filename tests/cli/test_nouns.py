@@ -115,6 +115,17 @@ def test_lists_show_what_there_is(
         assert cell in row
 
 
+def test_the_history_says_once_what_a_decision_and_the_verb_after_it_say(control: "Double", modelctl: "Run") -> None:
+    said = "b is worse: failed answers, 3% against 1%."
+    act = {"id": 34, "at": 5, "actor": "controller", "action": "rollback", "rollout": 7, "reason": said}
+    decided = act | {"id": 33, "action": "decision", "detail": {"kind": "rollback", "decision": 2}}
+    before = decided | {"id": 32, "at": 4, "detail": {"kind": "watch"}}
+    other = decided | {"id": 31, "rollout": 8}
+    control.answers("GET", "/v1/events", page(act, decided, before, other))
+    rows = [line.rstrip().split("  ")[-1].strip() for line in modelctl("history").out.splitlines()[2:6]]
+    assert rows == [said, "rollback: the sentence of 34", said, said]
+
+
 @pytest.mark.parametrize(
     ("words", "path", "item", "name"),
     [
