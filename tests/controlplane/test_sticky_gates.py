@@ -2,18 +2,20 @@
 
 import math
 import random
+import re
 
 import pytest
 
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.judging import missing_for
+from modelctl.controlplane.judgement.outlook import NEW_UNITS
 from modelctl.latency import bucket_index
 from modelctl.statistics import arm_given_event, clusters, difference_exact
 from modelctl.statistics.arm_given_event import EventStage
 from modelctl.statistics.clusters import ClusterStage, summarise
 from modelctl.statistics.difference import Proportion, ProportionStage
 from modelctl.store.summing import Sum
-from tests.controlplane.judged import gated, judged, rows_of
+from tests.controlplane.judged import SHADOW, gated, judged, pairs, rows_of
 from tests.controlplane.scene import counts, rollout, served
 
 STICKY = "header:x-user"
@@ -165,3 +167,13 @@ def test_without_gates_as_well_the_failures_of_one_unit_are_one() -> None:
     found = judged(of, [*sums, *first])
     assert found.word == "rollback"
     assert "(70 failures seen)" in found.sentence
+
+
+def test_an_open_gate_on_units_says_why_it_has_no_forecast_and_one_on_pairs_has_its_forecast() -> None:
+    few = [*sums_of("a", "error", A[:200]), *sums_of("b", "error", B[:200]), *served("a", 900, 90), *served("b", 900, 90)]
+    split = row("error_rate:guardrail:margin=1pt", few)
+    assert (split.finding, split.forecast) == ("open", NEW_UNITS)
+    shadow = [*pairs(2, 2, 96), *served("a", 100, 2)]
+    paired = row("error_rate:guardrail:margin=1pt", shadow, ladder=SHADOW)
+    assert paired.finding == "open"
+    assert re.fullmatch(r"About [0-9,]+ more requests \(.*", paired.forecast)

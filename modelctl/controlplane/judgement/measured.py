@@ -43,6 +43,11 @@ class Question:
         return self.evidence.rollout.unit != "request"
 
     @property
+    def by_unit(self) -> bool:
+        """Whether sticky units are counted. Pairs are not: both arms answered the same request."""
+        return self.sticky and self.design is not Design.PAIRED and not self.metric.is_of_pairs
+
+    @property
     def relative(self) -> bool:
         """Whether the margin is a share of the baseline's value."""
         return self.gate.margin is not None and self.gate.margin.kind is MarginKind.RELATIVE

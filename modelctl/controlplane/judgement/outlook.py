@@ -30,14 +30,19 @@ from modelctl.statistics.moments import Moments, merge_all
 from modelctl.statistics.sample_size import Target
 from modelctl.traffic import ALL
 
+NEW_UNITS = "No forecast: units are counted, and how many new ones will come does not follow from the rate of requests."
+"""Of sticky units: requests of those that were seen already prove little more."""
+
 
 def outlook(asked: Question, seen: int, *, alpha: float, at: int) -> str:
-    """One sentence about a gate that is open after `seen` units, at Unix millisecond `at`; empty where nothing can be said."""
+    """One sentence about a gate that is open after `seen` units, at Unix millisecond `at`; empty where none is made."""
     stage = next((stage for stage in reversed(asked.evidence.stages) if not stage.closed_at), None)
     rate = _requests_per_second(asked, stage, at=at) if stage is not None else 0.0
     watched = asked.evidence.rollout.conduct.engine is Engine.ANYTIME
-    if stage is None or not rate or asked.sticky or not watched or asked.gate.slice is not None:
+    if stage is None or not rate or not watched or asked.gate.slice is not None:
         return ""
+    if asked.by_unit:
+        return NEW_UNITS
     try:
         design = _DESIGNS[asked.metric.scale, asked.design](asked, _share(asked, stage))
         if isinstance(design, Limit) and asked.design is Design.SPLIT:

@@ -92,7 +92,7 @@ STICKY_METHODS: Mapping[tuple[Scale, Design, bool], Method] = MappingProxyType(
 
 def method_for(asked: Question) -> Method:
     """The function for this question."""
-    if asked.sticky and asked.gate.slice is not None and asked.design is not Design.PAIRED and not asked.metric.is_of_pairs:
+    if asked.by_unit and asked.gate.slice is not None:
         return _not_kept
     table = STICKY_METHODS if asked.sticky else METHODS
     return table[asked.metric.scale, asked.design, asked.relative]

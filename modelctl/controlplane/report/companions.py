@@ -39,10 +39,9 @@ def companion(evidence: Evidence, row: Row) -> Companion | None:
     asked = _question(evidence, row)
     if asked is None:
         return None
-    by_unit = asked.sticky and asked.design is not Design.PAIRED and asked.metric.name != "agreement"
-    if by_unit and (asked.gate.slice is not None or asked.design is Design.LIMIT):
+    if asked.by_unit and (asked.gate.slice is not None or asked.design is Design.LIMIT):
         return None
-    method = _by_unit if by_unit else _METHODS.get((asked.metric.scale, asked.design))
+    method = _by_unit if asked.by_unit else _METHODS.get((asked.metric.scale, asked.design))
     return None if method is None else method(asked)
 
 
