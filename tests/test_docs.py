@@ -17,6 +17,7 @@ from modelctl.router.table import SHADOW_PENDING, SHADOW_PENDING_BYTES
 from modelctl.settings import PREFIX, Address, Settings
 from modelctl.traffic import Arm, Backend, Capture, Role
 from tests.architecture.layers import INSIDE
+from tests.architecture.sources import imports, modules, read_sources
 from tests.router.bounds import BOUNDS, KIB, MIB
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -137,6 +138,16 @@ def test_the_examples_of_the_statistics_give_what_is_printed_beside_them() -> No
     ran = doctest.testfile(str(DOCS / "statistics.md"), module_relative=False)
     assert ran.attempted > 10
     assert ran.failed == 0
+
+
+def test_every_statistic_that_the_program_does_not_use_is_called_in_an_example() -> None:
+    sources = read_sources(DOCS.parent / "modelctl")
+    known = modules(sources)
+    used = {target for source in sources for _, target in imports(source, known)}
+    beside = {name.rpartition(".")[2] for name in known - used if name.startswith("modelctl.statistics.")}
+    section = (DOCS / "statistics.md").read_text(encoding="utf-8").partition("## To call from Python")[2].partition("\n## ")[0]
+    assert {"bayes", "cuped"} <= beside
+    assert sorted(name for name in beside if not re.search(rf"(?m)^>>> .*\b{name}\.", section)) == []
 
 
 def test_every_module_of_the_control_plane_is_named_in_its_folder() -> None:
