@@ -128,22 +128,13 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairedOutcomes:
-    """Right or wrong on the same requests: `discordance` is the share of pairs of which one is right, `harm` what is lost."""
+class Paired:
+    """Both arms on the same requests, of which `share` are shown to the candidate. `harm` is what is lost."""
 
-    discordance: float
     harm: float = 0.0
     margin: float = 0.0
     share: float = 1.0
     unit: Unit = Unit.PAIRS
-
-    def __post_init__(self) -> None:
-        if not abs(self.harm) <= self.discordance <= 1:
-            raise InvalidInput(f"{self} cannot be: the harm is at most the share of pairs that differ, and that is at most 1")
-
-    @property
-    def variance(self) -> float:
-        return self.discordance - self.harm**2
 
     @property
     def distance(self) -> float:
@@ -155,26 +146,29 @@ class PairedOutcomes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairedMeans:
+class PairedOutcomes(Paired):
+    """Right or wrong on the same requests: `discordance` is the share of pairs of which one is right."""
+
+    discordance: float
+
+    def __post_init__(self) -> None:
+        if not abs(self.harm) <= self.discordance <= 1:
+            raise InvalidInput(f"{self} cannot be: the harm is at most the share of pairs that differ, and that is at most 1")
+
+    @property
+    def variance(self) -> float:
+        return self.discordance - self.harm**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedMeans(Paired):
     """The mean of candidate minus baseline on the same requests. `sd` is that of the differences: `sample_size.paired_variance`."""
 
     sd: float
-    harm: float = 0.0
-    margin: float = 0.0
-    share: float = 1.0
-    unit: Unit = Unit.PAIRS
 
     @property
     def variance(self) -> float:
         return self.sd**2
-
-    @property
-    def distance(self) -> float:
-        return abs(self.margin - self.harm)
-
-    @property
-    def per_request(self) -> float:
-        return self.share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
