@@ -74,65 +74,37 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 _ALL = frozenset({Design.PAIRED, Design.SPLIT, Design.LIMIT})
 _ALONE = frozenset({Design.LIMIT})
 _UNPAIRED = frozenset({Design.SPLIT, Design.LIMIT})
+_COMPARED = frozenset({Design.PAIRED, Design.SPLIT})
 
 
-def _metric(name: str, title: str, *, scale: Scale, worse: Worse, source: Source, designs: frozenset[Design] = _ALL) -> Metric:
-    return Metric(name=name, title=title, scale=scale, worse=worse, source=source, designs=designs)
+def _share(name: str, title: str, *, source: Source, worse: Worse = Worse.HIGHER, designs: frozenset[Design] = _ALL) -> Metric:
+    return Metric(name=name, title=title, scale=Scale.SHARE, worse=worse, source=source, designs=designs)
+
+
+def _mean(name: str, title: str, *, source: Source, worse: Worse = Worse.HIGHER, designs: frozenset[Design] = _ALL) -> Metric:
+    return Metric(name=name, title=title, scale=Scale.MEAN, worse=worse, source=source, designs=designs)
+
+
+def _alike(name: str, title: str) -> Metric:
+    return _share(name, title, source=Source.PREDICTION, worse=Worse.LOWER, designs=_ALONE)
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
         for metric in (
-            _metric("error_rate", "failed answers", scale=Scale.SHARE, worse=Worse.HIGHER, source=Source.OUTCOME),
-            _metric(
-                "timeout_rate",
-                "answers that came too late",
-                scale=Scale.SHARE,
-                worse=Worse.HIGHER,
-                source=Source.OUTCOME,
-                designs=_UNPAIRED,
-            ),
+            _share("error_rate", "failed answers", source=Source.OUTCOME),
+            _share("timeout_rate", "answers that came too late", source=Source.OUTCOME, designs=_UNPAIRED),
             # A shadow's latency is not a client's: other caches, other queues. So it is never compared in pairs.
-            _metric(
-                "slow_rate",
-                "answers slower than the threshold",
-                scale=Scale.SHARE,
-                worse=Worse.HIGHER,
-                source=Source.LATENCY,
-                designs=_UNPAIRED,
-            ),
-            _metric(
-                "agreement",
-                "same prediction on the same request",
-                scale=Scale.SHARE,
-                worse=Worse.LOWER,
-                source=Source.PREDICTION,
-                designs=_ALONE,
-            ),
-            _metric(
-                "similarity",
-                "how alike texts or rankings are",
-                scale=Scale.SHARE,
-                worse=Worse.LOWER,
-                source=Source.PREDICTION,
-                designs=_ALONE,
-            ),
-            _metric(
-                "prediction",
-                "predicted number",
-                scale=Scale.MEAN,
-                worse=Worse.EITHER,
-                source=Source.PREDICTION,
-                designs=frozenset({Design.PAIRED, Design.SPLIT}),
-            ),
-            _metric("accuracy", "predictions that were right", scale=Scale.SHARE, worse=Worse.LOWER, source=Source.FEEDBACK),
-            _metric("log_loss", "log-loss", scale=Scale.MEAN, worse=Worse.HIGHER, source=Source.FEEDBACK),
-            _metric("brier", "Brier score", scale=Scale.MEAN, worse=Worse.HIGHER, source=Source.FEEDBACK),
-            _metric("absolute_error", "absolute error", scale=Scale.MEAN, worse=Worse.HIGHER, source=Source.FEEDBACK),
-            _metric(
-                "reward", "reward", scale=Scale.MEAN, worse=Worse.LOWER, source=Source.FEEDBACK, designs=frozenset({Design.SPLIT})
-            ),
+            _share("slow_rate", "answers slower than the threshold", source=Source.LATENCY, designs=_UNPAIRED),
+            _alike("agreement", "same prediction on the same request"),
+            _alike("similarity", "how alike texts or rankings are"),
+            _mean("prediction", "predicted number", source=Source.PREDICTION, worse=Worse.EITHER, designs=_COMPARED),
+            _share("accuracy", "predictions that were right", source=Source.FEEDBACK, worse=Worse.LOWER),
+            _mean("log_loss", "log-loss", source=Source.FEEDBACK),
+            _mean("brier", "Brier score", source=Source.FEEDBACK),
+            _mean("absolute_error", "absolute error", source=Source.FEEDBACK),
+            _mean("reward", "reward", source=Source.FEEDBACK, worse=Worse.LOWER, designs=frozenset({Design.SPLIT})),
         )
     }
 )
@@ -178,7 +150,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def metric(self) -> Metric:
         """The field as a metric."""
         scale = Scale.SHARE if self.type is FieldType.FLAG else Scale.MEAN
-        designs = _ALL if scale is Scale.SHARE else frozenset({Design.PAIRED, Design.SPLIT})
+        designs = _ALL if scale is Scale.SHARE else _COMPARED
         return Metric(name=self.name, title=self.name, scale=scale, worse=self.worse, source=Source.FIELD, designs=designs)
 
 
