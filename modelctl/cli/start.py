@@ -27,6 +27,20 @@ Force = Annotated[bool, typer.Option("--force", help="Although its gate is not p
 START = "Start a rollout"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """The reason, and whether it is one to pass by a closed gate."""
+
+    force: Force = False
+    reason: Reason = ""
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of the API. Raises InvalidInput for force without a reason."""
+        if self.force and not self.reason:
+            raise InvalidInput("--force needs the reason, which the history keeps: repeat the command with --reason WHY")
+        return {"reason": self.reason} | ({"force": True} if self.force else {})
+
+
 class Started(msgspec.Struct, frozen=True):
     """What the API answers to a rollout that was opened."""
 
@@ -49,13 +63,11 @@ def canary(
     *,
     given: CanaryOptions,
     conduct: ConductOptions,
-    force: Force = False,
-    reason: Reason = "",
+    why: Why,
 ) -> None:
     """Let a candidate answer a share of the requests."""
-    words = _at_most(2, words, command="canary")
-    order = Order("canary", parameters=given.parameters(), words=words, options=given.words(), conduct=conduct)
-    _start(session, order, why=Why(reason, force))
+    order = _of_one("canary", words, own=given, conduct=conduct)
+    _start(session, order, why=why)
 
 
 @client(
@@ -78,7 +90,7 @@ def shadow(
 ) -> None:
     """Show candidates a share of the requests. Clients never get their answers."""
     order = Order("shadow", parameters=shown.parameters(), words=words or [], options=shown.words(), conduct=conduct)
-    _start(session, order, why=Why(reason))
+    _start(session, order, why=Why(reason=reason))
 
 
 @client(
@@ -95,13 +107,11 @@ def blue_green(
     *,
     before: BlueGreenOptions,
     conduct: ConductOptions,
-    force: Force = False,
-    reason: Reason = "",
+    why: Why,
 ) -> None:
     """Open a preview address for a candidate; `advance` then gives it all the traffic at once."""
-    words = _at_most(2, words, command="blue-green")
-    order = Order("blue-green", parameters=before.parameters(), words=words, options=before.words(), conduct=conduct)
-    _start(session, order, why=Why(reason, force))
+    order = _of_one("blue-green", words, own=before, conduct=conduct)
+    _start(session, order, why=why)
 
 
 @client(
@@ -119,15 +129,14 @@ def ab(
     ],
     *,
     conduct: ConductOptions,
-    force: Force = False,
-    reason: Reason = "",
+    why: Why,
 ) -> None:
     """Split the requests between two or more backends. The baseline is one of them."""
     route, parts = (None, words) if "=" in words[0] else (words[0], words[1:])
     if len(parts) < 2:
         raise InvalidInput("an A/B test needs two arms or more, each with its share: modelctl ab fraud-v6=50 fraud-v7=50")
     order = Order("ab", parameters={"shares_bp": shares(parts)}, words=words, options="", conduct=conduct)
-    _open(session, order, why=Why(reason, force), target={"route": route, "candidates": []})
+    _open(session, order, why=why, target={"route": route, "candidates": []})
 
 
 @dataclass(frozen=True)
@@ -147,24 +156,12 @@ class Order:
         return f"{self.strategy} {{words}}{self.options}{self.conduct.words()}"
 
 
-def _at_most(most: int, words: Sequence[str] | None, *, command: str) -> list[str]:
-    if words and len(words) > most:
-        raise InvalidInput(f"{command} takes a route and one candidate, not {len(words)} words: {' '.join(words)}")
-    return list(words or [])
-
-
-@dataclass(frozen=True)
-class Why:
-    """The reason, and whether it is one to pass by a closed gate."""
-
-    reason: str
-    force: bool = False
-
-    def fields(self) -> dict[str, Any]:
-        """The fields of the API. Raises InvalidInput for force without a reason."""
-        if self.force and not self.reason:
-            raise InvalidInput("--force needs the reason, which the history keeps: repeat the command with --reason WHY")
-        return {"reason": self.reason} | ({"force": True} if self.force else {})
+def _of_one(strategy: str, words: Sequence[str] | None, *, own: CanaryOptions | BlueGreenOptions, conduct: ConductOptions) -> Order:
+    """What was typed for a strategy with one candidate. Raises InvalidInput."""
+    given = list(words or [])
+    if len(given) > 2:
+        raise InvalidInput(f"{strategy} takes a route and one candidate, not {len(given)} words: {' '.join(given)}")
+    return Order(strategy, parameters=own.parameters(), words=given, options=own.words(), conduct=conduct)
 
 
 def _start(session: Session, order: Order, *, why: Why) -> None:
