@@ -1,41 +1,29 @@
 """The status and the doctor, given what a control plane answers: its own values, encoded as it encodes them."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 import modelctl as package
 from modelctl.controlplane.automation.conducting import Barrier, Block
 from modelctl.controlplane.automation.next_moves import NextMove
 from modelctl.controlplane.fleet import WorkerStatus
-from modelctl.controlplane.judgement.funnel import Funnel, Loss
 from modelctl.controlplane.report.endings import Ending
 from modelctl.controlplane.report.gate_lines import GateLine
 from modelctl.controlplane.report.status import ArmStatus, EvidenceStatus, RolloutStatus, RouteStatus, Status, VerdictLine
+from tests.cli.answers import FUNNEL as SHADOWED
+from tests.cli.answers import answer, coloured_only_on_demand, replaced
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Double, Run
 
-FUNNEL = Funnel(
-    candidate="fraud-v7",
-    eligible=1_000,
-    sampled=990,
-    sent=980,
-    answered=975,
-    parsed=970,
-    paired=980,
-    fallback=1_234,
-    skipped={"inflight": 10},
-    losses=(Loss("sent", 10, "the candidate's limit of shown requests in flight was reached (max_inflight)"),),
-)
+FUNNEL = replaced(SHADOWED, fallback=1_234)
 ROLLOUT = RolloutStatus(
     id=7,
     strategy="canary",
@@ -88,18 +76,6 @@ STATUS = Status(
     workers=(WorkerStatus(worker="router-1", version=12, alive=True), WorkerStatus(worker="router-0", version=9, alive=False)),
     evidence=EvidenceStatus(offered=1_000, accepted=999, dropped=1, committed=998, quarantined=1, duplicate=0, lag=2.5),
 )
-
-
-Value = TypeVar("Value", bound=msgspec.Struct)
-
-
-def replaced(value: Value, **changed: object) -> Value:
-    return msgspec.structs.replace(value, **changed)
-
-
-def answer(value: msgspec.Struct) -> dict[str, Any]:
-    decoded: dict[str, Any] = json.loads(msgspec.json.encode(value))
-    return decoded
 
 
 def test_the_status_says_everything_about_a_rollout_in_words(control: "Double", modelctl: "Run") -> None:
@@ -209,12 +185,7 @@ def test_without_a_terminal_or_with_no_color_nothing_is_coloured(
     control: "Double", modelctl: "Run", *, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     control.answers("GET", "/v1/status", answer(STATUS))
-    assert "\x1b" not in modelctl("status").out
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b[" in modelctl("status").out
-    monkeypatch.setenv("NO_COLOR", "1")
-    out = modelctl("status").out
-    assert not any(f"\x1b[{code}" in out or f";{code}" in out for code in range(30, 38))
+    coloured_only_on_demand(modelctl, ("status",), monkeypatch=monkeypatch)
 
 
 def doctored(control: "Double", status: Status) -> None:
