@@ -3,8 +3,8 @@
 The event loop appends frames to a bounded buffer and hands the buffer to the thread at most BATCH_SECONDS later, or
 BUSY_BATCH_SECONDS while more than BUSY_RATE records a second arrive: each hand-over makes the two compete for the interpreter,
 which at 5 ms cost a tenth of the CPU of a busy worker. The thread makes one `write` per batch, with a Tally at its end, and
-syncs to the disk at most SYNC_SECONDS later. What does not fit, in memory or on the disk, is dropped newest first and counted.
-A batch that cannot be written whole is taken back.
+syncs to the disk at most SYNC_SECONDS later, after each batch, or never, as its policy says. What does not fit, in memory or on
+the disk, is dropped newest first and counted. A batch that cannot be written whole is taken back.
 """
 
 import fcntl
@@ -18,6 +18,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Tally, frame, framed, header, segment_name
+from modelctl.settings import EACH_BATCH, IN_INTERVALS, NEVER
 
 BATCH_SECONDS = 0.005
 BUSY_BATCH_SECONDS = 0.02
@@ -38,16 +39,23 @@ WRITE_FAILED = "write-failed"
 
 
 class Batch(NamedTuple):
-    """What the loop hands to the thread: the bytes of `records` frames, and how many records were dropped before them in all."""
+    """What the loop hands to the thread: the bytes of `records` frames, and how many records were dropped before them in all.
+
+    `told` is called when they are written, and synced where each batch is, or dropped.
+    """
 
     pieces: list[bytes]
     records: int
     size: int
     dropped: int
+    told: Callable[[], object] | None = None
 
 
 class Spool:
     """The loop's side. `later(seconds, callback)` schedules on the loop (`loop.call_later`)."""
+
+    unwaited = 0  # answers that went out before their records, where answers wait for them
+    _told: Callable[[], object] | None = None
 
     def __init__(self, writer: "SpoolWriter", later: Callable[[float, Callable[[], None]], object], *, max_bytes: int) -> None:
         self._writer = writer
@@ -85,10 +93,17 @@ class Spool:
 
     def flush(self) -> None:
         """Hand what is there to the thread now."""
-        if self._count or self._dropped != self._writer.dropped_known:
-            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped))
+        if self._to_tell:
+            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped, self._told))
             self._pieces = []
             self._size = self._count = 0
+
+    @property
+    def _to_tell(self) -> bool:
+        return self._count > 0 or self._dropped != self._writer.dropped_known
+
+    def look(self) -> None:
+        """Ten times a second: nothing is late where nobody waits."""
 
     def close(self) -> None:
         """Write what is there and stop the thread. Waits for the disk."""
@@ -99,9 +114,10 @@ class Spool:
 class SpoolWriter:
     """The thread's side: owns the folder, the segment and the counts."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, fsync: str = IN_INTERVALS) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
+        self._fsync = fsync
         self._max_bytes = max_bytes
         self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)  # only whole segments are deleted: there must be some
         self._lock = (folder / LOCK_FILE).open("wb")
@@ -161,8 +177,10 @@ class SpoolWriter:
                 return
             self._write(batch)
             self._done_bytes += batch.size
-            if monotonic() - self._synced > SYNC_SECONDS:
+            if self._fsync == EACH_BATCH or monotonic() - self._synced > SYNC_SECONDS:
                 self._sync()
+            if batch.told is not None:
+                batch.told()
 
     def _idle(self) -> None:
         if self._dirty:
@@ -220,7 +238,7 @@ class SpoolWriter:
             return False
         self._accepted = accepted
         self._written += written
-        self._dirty = True
+        self._dirty = self._fsync != NEVER
         self._untold = False
         self._told = monotonic()
         if self._written > self._segment_bytes:
