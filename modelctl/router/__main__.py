@@ -105,8 +105,8 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     again = worker.retried()
     retries = f"retries: {again.again}, retry budget exhausted: {again.exhausted}"
     bodies = f"bodies that no rule could look at: {worker.targets.unread}"
-    waits = f"; records that were not waited for: {spool.unwaited}" if settings.spool_mode == SYNC else ""
-    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {bodies}; {retries}{waits}")
+    waits = f"records that were not waited for: {spool.unwaited}; " if settings.spool_mode == SYNC else ""
+    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {bodies}; {waits}{retries}")
 
 
 def _keep_freed_memory() -> None:
