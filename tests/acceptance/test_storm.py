@@ -16,7 +16,7 @@ from tests.acceptance.load import Load, Reply, bodies, flowing, wrong
 from tests.acceptance.postgres import Postgres, postgres
 from tests.acceptance.program import Program, running, until
 from tests.acceptance.scene import add_backends, add_route
-from tests.acceptance.storm import Kill, Storm
+from tests.acceptance.storm import WORKER, Kill, Storm
 from tests.acceptance.witness import Witness, Written
 
 RATE = 300.0
@@ -84,7 +84,7 @@ def rage(program: Program, models: Mapping[str, str], *, storm: Storm, kills: in
     program.modelctl("canary", "storm", "new", "--percent", "10", "--shadow-percent", "50").done()
     with flowing(Load(program.port, bodies("storm", "/storm", units=200), connections=CONNECTIONS, rate=RATE)) as flow:
         storm.rage(kills)
-        until(lambda: len(program.pids("router")) == program.workers, what="all workers", within=SETTLING)
+        until(lambda: len(program.pids(WORKER)) == program.workers, what="all workers", within=SETTLING)
         flow.wait_for(300)
     return flow.replies
 
@@ -121,7 +121,7 @@ def judge(outcome: Outcome, mode: str) -> None:
 
 def unwritten_for(reply: Reply, kills: Sequence[Kill]) -> float:
     """Seconds from its end to the next kill of a worker; one that came while the kill was under way had none."""
-    waits = [kill.at - reply.ended_at for kill in kills if kill.part == "router" and kill.at > reply.ended_at - 0.05]
+    waits = [kill.at - reply.ended_at for kill in kills if kill.part == WORKER and kill.at > reply.ended_at - 0.05]
     return max(0.0, min(waits, default=SETTLING))
 
 
