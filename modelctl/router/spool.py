@@ -3,8 +3,9 @@
 The event loop appends frames to a bounded buffer and hands the buffer to the thread at most BATCH_SECONDS later, or
 BUSY_BATCH_SECONDS while more than BUSY_RATE records a second arrive: each hand-over makes the two compete for the interpreter,
 which at 5 ms cost a tenth of the CPU of a busy worker. The thread makes one `write` per batch, with a Tally at its end, and
-syncs to the disk at most SYNC_SECONDS later, after each batch, or never, as its policy says. What does not fit, in memory or on
-the disk, is dropped newest first and counted. A batch that cannot be written whole is taken back.
+has it synced to the disk, by a Syncer at most SYNC_SECONDS later, or by itself after each batch, or never, as its policy says.
+What does not fit, in memory or on the disk, is dropped newest first and counted. A batch that cannot be written whole is taken
+back.
 """
 
 import fcntl
@@ -18,6 +19,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Tally, frame, framed, header, segment_name
+from modelctl.router.syncer import Syncer, sync_folder
 from modelctl.settings import EACH_BATCH, IN_INTERVALS, NEVER
 
 BATCH_SECONDS = 0.005
@@ -137,6 +139,7 @@ class SpoolWriter:
         self._told = 0.0
         self._untold = False
         self._full = ""
+        self._syncer = Syncer()
         self._roll()
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
@@ -158,6 +161,7 @@ class SpoolWriter:
         """Write what is queued, sync, and end the thread."""
         self._queue.put(None)
         self._thread.join()
+        self._syncer.close()
         self._lock.close()
 
     # -- the thread
@@ -172,8 +176,7 @@ class SpoolWriter:
             if batch is None:
                 if self._untold:
                     self._append(Batch([], 0, 0, 0))
-                self._sync()
-                os.close(self._file)
+                self._leave_file()
                 return
             self._write(batch)
             self._done_bytes += batch.size
@@ -189,11 +192,29 @@ class SpoolWriter:
             self._roll()
 
     def _sync(self) -> None:
-        if self._dirty:
-            with suppress(OSError):  # tried again at the next one; whether there is room for more, writing tells
+        """Waits for the disk only where each batch is synced: as long as it takes, nothing is written."""
+        if self._dirty and self._fsync == EACH_BATCH:
+            self._dirty = False
+            with suppress(OSError):  # whether there is room for more, writing tells
                 os.fdatasync(self._file)
-                self._dirty = False
+        elif self._dirty and not self._syncer.busy:
+            self._dirty = False
+            self._syncer.sync(self._file)
         self._synced = monotonic()
+
+    def _leave_file(self) -> None:
+        if self._dirty or self._syncer.busy:
+            self._dirty = False
+            self._syncer.finish(self._file)
+        else:
+            os.close(self._file)
+
+    def _sync_folder(self) -> None:
+        if self._fsync == EACH_BATCH:
+            with suppress(OSError):
+                sync_folder(self._folder)
+        elif self._fsync == IN_INTERVALS:
+            self._syncer.sync_folder(self._folder)
 
     def _roll(self) -> None:
         """The next segment: an older one can be deleted as soon as the database has all of it."""
@@ -206,10 +227,11 @@ class SpoolWriter:
                 raise
             return  # the disk is full: the segment there is grows on, or what comes is dropped and counted
         if self._file >= 0:
-            os.close(self._file)
+            self._leave_file()
         self._file = file
         self._segment += 1
         self._written = 0
+        self._sync_folder()
 
     def _write(self, batch: Batch) -> None:
         if batch.dropped:
@@ -234,7 +256,7 @@ class SpoolWriter:
         except OSError:
             written = 0
         if written < batch.size + len(tally):
-            os.ftruncate(self._file, self._written)
+            self._take_back()
             return False
         self._accepted = accepted
         self._written += written
@@ -245,6 +267,13 @@ class SpoolWriter:
             self._sync()
             self._roll()
         return True
+
+    def _take_back(self) -> None:
+        """What was written of a batch that is not whole; a segment that keeps it ends there."""
+        try:
+            os.ftruncate(self._file, self._written)
+        except OSError:
+            self._roll()
 
     def _drop(self, reason: str, count: int) -> None:
         if count:

@@ -53,9 +53,8 @@ class Storm:
 
     def _killed(self, part: str) -> bool:
         """Whether there was a process of it: some are being started again."""
-        if self._down_until and monotonic() > self._down_until and self._server is not None:
-            self._server.start()
-            self._down_until = 0.0
+        if self._server is not None and monotonic() > self._down_until and not self._server.processes():
+            self._server.start()  # one that loses a process while it recovers gives up by itself
         return self._kill_postgres(part) if part.startswith(DATABASE) else self._kill_part(part)
 
     def _kill_part(self, part: str) -> bool:

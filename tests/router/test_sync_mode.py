@@ -270,6 +270,7 @@ def test_a_drain_waits_for_what_is_held(gated: Gated) -> None:
         sleep(0.2)
         gated.go_on()
         assert client.read().status == 200
+    assert gated.process.wait(10) == 0
     assert gated.served("drained").answer.status == 200
 
 
