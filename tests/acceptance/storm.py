@@ -45,7 +45,7 @@ class Storm:
             sleep(self._chance.uniform(0.01, LONGEST_PAUSE))
             until(partial(self._killed, part), what=f"a {part} to kill")
         if self._server is not None:
-            self._server.start()
+            self._server.ready()
 
     def counts(self) -> Counter[str]:
         """How many kills hit each part."""
@@ -53,8 +53,8 @@ class Storm:
 
     def _killed(self, part: str) -> bool:
         """Whether there was a process of it: some are being started again."""
-        if self._server is not None and monotonic() > self._down_until and not self._server.processes():
-            self._server.start()  # one that loses a process while it recovers gives up by itself
+        if self._server is not None and monotonic() > self._down_until:
+            self._server.start()
         return self._kill_postgres(part) if part.startswith(DATABASE) else self._kill_part(part)
 
     def _kill_part(self, part: str) -> bool:
