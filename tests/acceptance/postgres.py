@@ -39,7 +39,7 @@ class Postgres:
             self._server.ensure_postgres_running()
 
     def ready(self) -> None:
-        """Returns when it takes connections. One that loses a process while it recovers gives up by itself, and is started again."""
+        """Returns when it takes connections. One that loses a process while it recovers gives up by itself: it is started again."""
         until(self._answers, what="PostgreSQL", within=60.0)
 
     def _answers(self) -> bool:

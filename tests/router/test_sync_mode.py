@@ -5,6 +5,7 @@ import select
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from time import monotonic, sleep
 
 import pytest
@@ -290,6 +291,29 @@ def test_batches_are_synced_as_the_policy_says(tmp_path: Path, monkeypatch: pyte
         assert told == [1, 2, 3, 4, 5]
     writer.close()
     assert syncs <= len(done) <= max(syncs, 5 if fsync == "interval" else 0)
+
+
+def test_a_sync_that_takes_long_holds_no_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = Event()
+    asked: list[int] = []
+
+    def hanging(file: int) -> None:
+        asked.append(file)
+        go.wait(10)
+
+    monkeypatch.setattr(os, "fdatasync", hanging)
+    writer = SpoolWriter(tmp_path / "spool", 1 << 30)
+    record = encode(Tally(0, 0, {}))
+    written: list[bool] = []
+    batch = Batch([record], 1, len(record), 0, lambda: written.append(go.is_set()))
+    for _ in range(10):
+        writer.put(batch)
+        sleep(0.05)
+    assert eventually(lambda: len(written) == 10)
+    assert asked
+    assert not any(written)
+    go.set()
+    writer.close()
 
 
 def test_other_words_for_mode_and_fsync_are_refused_with_those_there_are() -> None:
