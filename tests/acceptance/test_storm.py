@@ -1,6 +1,7 @@
 """Random `kill -9` of every process under load: what was accepted is recorded, once; in sync mode everything that was answered."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -119,21 +120,27 @@ def judge(outcome: Outcome, mode: str) -> None:
     assert all(unwritten_for(reply, outcome.kills) < UNWRITTEN for reply in outcome.lost)
 
 
+def end_of(reply: Reply, kills: Sequence[Kill]) -> Kill:
+    """The next kill of a worker; an answer may arrive while its worker is being killed."""
+    ends = (kill for kill in kills if kill.part == WORKER and kill.at > reply.ended_at - 0.05)
+    return min(ends, key=lambda kill: kill.at, default=Kill("no kill", reply.ended_at + SETTLING))
+
+
 def unwritten_for(reply: Reply, kills: Sequence[Kill]) -> float:
-    """Seconds from its end to the next kill of a worker; one that came while the kill was under way had none."""
-    waits = [kill.at - reply.ended_at for kill in kills if kill.part == WORKER and kill.at > reply.ended_at - 0.05]
-    return max(0.0, min(waits, default=SETTLING))
+    """Seconds from its end to that of its worker."""
+    return max(0.0, end_of(reply, kills).at - reply.ended_at)
 
 
 def figures(outcome: Outcome) -> str:
     """One line for people."""
     good = sum(reply.good for reply in outcome.replies)
     age = max((unwritten_for(reply, outcome.kills) for reply in outcome.lost), default=0.0)
+    most = max(Counter(end_of(reply, outcome.kills) for reply in outcome.lost).values(), default=0)
     seconds = outcome.kills[-1].at - outcome.kills[0].at
     return (
         f"{seconds:.0f} s, {good} answered, {len(outcome.replies) - good} cut off, {len(outcome.written.predictions)} accepted, "
-        f"{len(outcome.recorded)} recorded, {len(outcome.pairs)} pairs, 0 twice; answered and not recorded: {len(outcome.lost)}, "
-        f"the oldest {1000 * age:.1f} ms before its worker's end; {outcome.written.torn_bytes} bytes torn"
+        f"{len(outcome.recorded)} recorded, {len(outcome.pairs)} pairs, 0 twice; answered and not recorded: {len(outcome.lost)}, at most {most} "
+        f"by one kill, the oldest {1000 * age:.1f} ms before its worker's end; {outcome.written.torn_bytes} bytes torn"
     )
 
 

@@ -167,7 +167,7 @@ def test_nothing_is_left_and_everything_is_written_down_once(steps: list[Step], 
     _check(steps, refuses, leave=leave, sync=False)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.integers(0, 5), st.booleans())
 def test_nothing_is_left_when_answers_wait_for_the_disk(steps: list[Step], refuses: int, leave: bool) -> None:
     _check(steps, refuses, leave=leave, sync=True)
