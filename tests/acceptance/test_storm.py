@@ -134,14 +134,27 @@ def unwritten_for(reply: Reply, kills: Sequence[Kill]) -> float:
 def figures(outcome: Outcome) -> str:
     """One line for people."""
     good = sum(reply.good for reply in outcome.replies)
-    age = max((unwritten_for(reply, outcome.kills) for reply in outcome.lost), default=0.0)
-    most = max(Counter(end_of(reply, outcome.kills) for reply in outcome.lost).values(), default=0)
+    rows = [*outcome.recorded, *outcome.pairs]
+    counts = {
+        "answered": good,
+        "cut off": len(outcome.replies) - good,
+        "accepted": len(outcome.written.predictions),
+        "recorded": len(outcome.recorded),
+        "pairs": len(outcome.pairs),
+        "rows twice": len(rows) - len(set(rows)),
+        "bytes torn": outcome.written.torn_bytes,
+    }
     seconds = outcome.kills[-1].at - outcome.kills[0].at
-    return (
-        f"{seconds:.0f} s, {good} answered, {len(outcome.replies) - good} cut off, {len(outcome.written.predictions)} accepted, "
-        f"{len(outcome.recorded)} recorded, {len(outcome.pairs)} pairs, 0 twice; answered and not recorded: {len(outcome.lost)}, at most {most} "
-        f"by one kill, the oldest {1000 * age:.1f} ms before its worker's end; {outcome.written.torn_bytes} bytes torn"
-    )
+    return f"{seconds:.0f} s, {', '.join(f'{count} {what}' for what, count in counts.items())}; {losses(outcome)}"
+
+
+def losses(outcome: Outcome) -> str:
+    """What clients have been answered and nobody will ever know."""
+    if not outcome.lost:
+        return "nothing that was answered is missing"
+    age = max(unwritten_for(reply, outcome.kills) for reply in outcome.lost)
+    most = max(Counter(end_of(reply, outcome.kills) for reply in outcome.lost).values())
+    return f"{len(outcome.lost)} answered are missing, at most {most} by one kill, the oldest {1000 * age:.1f} ms before it"
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
