@@ -96,7 +96,7 @@ class Spool:
     def flush(self) -> None:
         """Hand what is there to the thread now."""
         if self._to_tell:
-            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped, self._told))
+            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped, told=self._told))
             self._pieces = []
             self._size = self._count = 0
 

@@ -282,7 +282,7 @@ def test_batches_are_synced_as_the_policy_says(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "fdatasync", done.append)
     writer = SpoolWriter(tmp_path / "spool", 1 << 30, fsync=fsync)
     record = encode(Tally(0, 0, {}))
-    batch = Batch([record], 1, len(record), 0, lambda: told.append(len(done)))
+    batch = Batch([record], 1, len(record), 0, told=lambda: told.append(len(done)))
     while len(told) < 5:
         before = len(told)
         writer.put(batch)
@@ -305,7 +305,7 @@ def test_a_sync_that_takes_long_holds_no_batch(tmp_path: Path, monkeypatch: pyte
     writer = SpoolWriter(tmp_path / "spool", 1 << 30)
     record = encode(Tally(0, 0, {}))
     written: list[bool] = []
-    batch = Batch([record], 1, len(record), 0, lambda: written.append(go.is_set()))
+    batch = Batch([record], 1, len(record), 0, told=lambda: written.append(go.is_set()))
     for _ in range(10):
         writer.put(batch)
         sleep(0.05)
