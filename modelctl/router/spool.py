@@ -180,10 +180,16 @@ class SpoolWriter:
                 return
             self._write(batch)
             self._done_bytes += batch.size
-            if self._fsync == EACH_BATCH or monotonic() - self._synced > SYNC_SECONDS:
+            if self._is_due(batch):
                 self._sync()
             if batch.told is not None:
                 batch.told()
+
+    def _is_due(self, batch: Batch) -> bool:
+        """Whether to sync now. Batches that wait to be written, and that nobody waits for, are written first."""
+        if self._fsync == EACH_BATCH and (batch.told is not None or self._queue.empty()):
+            return True
+        return monotonic() - self._synced > SYNC_SECONDS
 
     def _idle(self) -> None:
         if self._dirty:

@@ -41,6 +41,7 @@ class SyncSpool(Spool):
         self._told = lambda: loop.call_soon_threadsafe(self._on_written)
         self._under_way = False
         self._since = 0.0
+        self._late = False
         self._overdue = False
         self._leaving: list[Waiter] = []  # whose records are with the thread
         self._waiting: list[Waiter] = []
@@ -66,6 +67,7 @@ class SyncSpool(Spool):
         if not self._under_way and self._to_tell:
             self._under_way = True
             self._since = monotonic()
+            self._late = False
             self._leaving, self._waiting = self._waiting, []
             super().flush()
 
@@ -82,8 +84,9 @@ class SyncSpool(Spool):
         self._release(done)
 
     def look(self) -> None:
-        """Ten times a second: nobody waits for a disk that hangs."""
-        if self._under_way and not self._overdue and monotonic() - self._since > PATIENCE:
+        """Ten times a second: nobody waits for a disk that hangs. A process that did not run for a while hears from it first."""
+        late, self._late = self._late, self._under_way and not self._overdue and monotonic() - self._since > PATIENCE
+        if late and self._late:
             self._overdue = True
             done, self._leaving, self._waiting = self._leaving + self._waiting, [], []
             self.unwaited += len(done)

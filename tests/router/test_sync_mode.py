@@ -241,6 +241,19 @@ def test_a_disk_that_hangs_holds_answers_for_a_second_and_nobody_after_that(gate
     assert last_tally(gated.records()).accepted == 12
 
 
+def test_a_worker_that_stood_still_hears_from_its_disk_before_it_gives_up(gated: Gated) -> None:
+    gated.hang()
+    with gated.client() as client:
+        client.send(get("/held"))
+        assert silent(client)
+        gated.process.send_signal(signal.SIGSTOP)
+        gated.go_on()
+        sleep(PATIENCE + 0.5)
+        gated.process.send_signal(signal.SIGCONT)
+        assert client.read().status == 200
+    assert "answers-do-not-wait" not in gated.events()
+
+
 def test_a_disk_that_refuses_holds_nobody_and_every_loss_is_counted(start: Start, old: ModelServer) -> None:
     router = start(only(old), spool_mode="sync").ready()
     with router.client() as client:
