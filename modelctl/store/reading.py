@@ -121,9 +121,14 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spool(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker wrote and a recorder took over: `offered = accepted + sum(dropped.values())`."""
+    """What a worker wrote and a recorder took over: `offered = accepted + sum(dropped.values())`.
+
+    Everything before byte `offset` of segment number `segment` was recorded.
+    """
 
     name: str
+    segment: int
+    offset: int
     offered: int
     accepted: int
     dropped: dict[str, int]
@@ -219,6 +224,8 @@ def spools(connection: Connection) -> tuple[Spool, ...]:
     return tuple(
         Spool(
             name=row.name,
+            segment=row.segment,
+            offset=row.offset,
             offered=row.offered,
             accepted=row.accepted,
             dropped=msgspec.json.decode(row.dropped, type=dict[str, int]),
