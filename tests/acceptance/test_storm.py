@@ -100,6 +100,7 @@ def settled(program: Program, witness: Witness, *, replies: Sequence[Reply], kil
     written = witness.written()
     until(lambda: len(ledger.request_ids("storm")) >= len(written.predictions), what="the last records", within=SETTLING)
     ledger.conserved()
+    assert {row.dropped for row in ledger.spools()} == {"{}"}, "the spools dropped records: is a tenth of the disk free?"
     assert ledger.one("SELECT coalesce(sum(duplicate + quarantined), 0) FROM spool") == 0
     recorded = [row.id for row in ledger.rows("SELECT id FROM prediction")]
     pairs = [(row.prediction_id, row.candidate) for row in ledger.rows("SELECT prediction_id, candidate FROM pair")]
