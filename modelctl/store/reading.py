@@ -14,6 +14,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from modelctl.errors import InvalidInput, NotFound
 from modelctl.evidence import CLEAN, CUT
 from modelctl.rollout import Rollout
+from modelctl.store.bodies import body_of
 from modelctl.store.catalog import Event, read_event, read_rollout
 from modelctl.store.tables import event, pair, prediction, rollout, spool
 
@@ -257,9 +258,7 @@ def _whole(cursor: str) -> int:
 
 def _body(row: Row[Any], prefix: str) -> Body:
     columns = row._mapping
-    return Body(
-        columns[f"{prefix}_type"], columns[f"{prefix}_encoding"], bytes(columns[f"{prefix}_body"]), columns[f"{prefix}_size"]
-    )
+    return Body(columns[f"{prefix}_type"], columns[f"{prefix}_encoding"], body_of(row, prefix), columns[f"{prefix}_size"])
 
 
 def _side(row: Row[Any], side: str) -> Side:
