@@ -158,6 +158,8 @@ def test_a_locked_sqlite_file_stops_commands_and_the_recorder_but_no_client(mode
                 refused = program.modelctl("promote", "steady")
                 until(lambda: '"waiting"' in program.said, what="a recorder that waits", within=3 * BUSY_TIMEOUT)
                 assert (ledger.version(), len(ledger.request_ids("locked"))) == (version, recorded)
+                found = {one["what"]: one["found"] for one in program.modelctl("doctor", "-o", "json").json["findings"]}
+                assert "records wait, the oldest" in found["spools"]
                 lock.execute("ROLLBACK")
             assert refused.code == 1
             assert [line.split(":")[0] for line in refused.err.splitlines()] == ["error", "hint"]
