@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 
 from modelctl.errors import Conflict, Corrupt, InvalidInput, ModelctlError
-from modelctl.evidence import Compared, Record, Served, Tally, decode
+from modelctl.evidence import Compared, Drops, Record, Served, Tally, decode
 from modelctl.recorder.commit import Batch, Progress, Writer, load_progress
 from modelctl.recorder.known import Known
 from modelctl.recorder.labels import Joiner
@@ -30,11 +30,12 @@ Log = Callable[..., None]
 
 
 class Item(NamedTuple):
-    """One frame and what it came to: a reading, a tally, or the reason why it is neither."""
+    """One frame and what it came to: a reading, a tally, drops, or the reason why it is none of them."""
 
     frame: Located
     reading: Reading | None = None
     tally: Tally | None = None
+    drops: Drops | None = None
     reason: str = ""
 
 
@@ -106,6 +107,8 @@ class Recorder:
             return Item(frame, reason=str(record))
         if isinstance(record, Tally):
             return Item(frame, tally=record)
+        if isinstance(record, Drops):
+            return Item(frame, drops=record)
         try:
             return Item(frame, self._known.read(record))
         except Exception as error:  # noqa: BLE001  (a kind promises not to raise; one broken answer must not stop all others)
@@ -131,6 +134,7 @@ class Recorder:
             [item.reading for item in items if item.reading is not None],
             end,
             tally=next((item.tally for item in reversed(items) if item.tally is not None), None),
+            drops=tuple(item.drops for item in items if item.drops is not None),
             quarantined=len(refused),
             corrupt_bytes=corrupt_bytes,
         )

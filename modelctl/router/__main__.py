@@ -41,9 +41,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def report(name: str, event: str, *, text: str = "") -> None:
-    """One line of JSON on standard error."""
+    """One line of JSON on standard error, if there is room for it: it may be a file on a full disk."""
     line = {"at": time_ns() // 1_000_000, "process": "router", "worker": name, "event": event, "message": text}
-    os.write(2, msgspec.json.encode(line) + b"\n")
+    with contextlib.suppress(OSError):
+        os.write(2, msgspec.json.encode(line) + b"\n")
 
 
 def _credentials(settings: Settings, name: str) -> Credentials | None:

@@ -7,6 +7,7 @@ syncs to the disk at most SYNC_SECONDS later. What does not fit, in memory or on
 A batch that cannot be written whole is taken back.
 """
 
+import errno
 import fcntl
 import os
 import queue
@@ -17,7 +18,8 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Tally, frame, framed, header, segment_name
+from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Dropped, Tally, frame, framed, header, segment_name
+from modelctl.router.drops import DropBook
 
 BATCH_SECONDS = 0.005
 BUSY_BATCH_SECONDS = 0.02
@@ -36,14 +38,22 @@ SPOOL_FULL = "spool-full"
 DISK_FULL = "disk-full"
 WRITE_FAILED = "write-failed"
 
+# A worker that starts on such a disk serves, and counts what it drops until it can write.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
 
 class Batch(NamedTuple):
-    """What the loop hands to the thread: the bytes of `records` frames, and how many records were dropped before them in all."""
+    """What the loop hands to the thread: the bytes of `records` frames, how many records were dropped before them in all, and
+    whose those were that it did not say before."""
 
     pieces: list[bytes]
     records: int
     size: int
     dropped: int
+    drops: tuple[Dropped, ...] = ()
+
+
+_NOTHING = Batch([], 0, 0, 0)
 
 
 class Spool:
@@ -57,6 +67,7 @@ class Spool:
         self._count = 0
         self._size = 0
         self._dropped = 0
+        self._drops = DropBook()
         self._scheduled = False
         self._pause = BATCH_SECONDS
 
@@ -65,6 +76,7 @@ class Spool:
         size = HEADER.size + len(payload)
         if self._size + self._writer.backlog + size > self._max_bytes:
             self._dropped += 1
+            self._drops.note(payload, BUFFER_FULL)
         else:
             self._size += size
             self._count += 1
@@ -86,7 +98,7 @@ class Spool:
     def flush(self) -> None:
         """Hand what is there to the thread now."""
         if self._count or self._dropped != self._writer.dropped_known:
-            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped))
+            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped, self._drops.take()))
             self._pieces = []
             self._size = self._count = 0
 
@@ -100,12 +112,10 @@ class SpoolWriter:
     """The thread's side: owns the folder, the segment and the counts."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        folder.mkdir(parents=True)
         self._folder = folder
         self._max_bytes = max_bytes
         self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)  # only whole segments are deleted: there must be some
-        self._lock = (folder / LOCK_FILE).open("wb")
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock = -1
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._put_bytes = 0
         self._done_bytes = 0
@@ -115,13 +125,18 @@ class SpoolWriter:
         self._written = 0
         self._accepted = 0
         self._dropped: dict[str, int] = {}
+        self._drops = DropBook()
         self._synced = 0.0
         self._dirty = False
         self._checked = 0.0
         self._told = 0.0
         self._untold = False
         self._full = ""
-        self._roll()
+        try:
+            self._open()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
@@ -142,7 +157,8 @@ class SpoolWriter:
         """Write what is queued, sync, and end the thread."""
         self._queue.put(None)
         self._thread.join()
-        self._lock.close()
+        if self._lock >= 0:
+            os.close(self._lock)
 
     # -- the thread
 
@@ -155,9 +171,10 @@ class SpoolWriter:
                 continue
             if batch is None:
                 if self._untold:
-                    self._append(Batch([], 0, 0, 0))
+                    self._append(_NOTHING)
                 self._sync()
-                os.close(self._file)
+                if self._file >= 0:
+                    os.close(self._file)
                 return
             self._write(batch)
             self._done_bytes += batch.size
@@ -176,6 +193,14 @@ class SpoolWriter:
                 os.fdatasync(self._file)
                 self._dirty = False
         self._synced = monotonic()
+
+    def _open(self) -> None:
+        """Makes the folder, its lock and the first segment; what is there already, stays. Raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._lock < 0:
+            self._lock = os.open(self._folder / LOCK_FILE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._roll()
 
     def _roll(self) -> None:
         """The next segment: an older one can be deleted as soon as the database has all of it."""
@@ -196,29 +221,34 @@ class SpoolWriter:
     def _write(self, batch: Batch) -> None:
         if batch.dropped:
             self._dropped[BUFFER_FULL] = batch.dropped
+            self._drops.add(batch.drops)
         full = self._shortage()
         if full:
-            self._drop(full, batch.records)
+            self._drop(full, batch)
             if monotonic() - self._told > SHORTAGE_SECONDS:
-                self._append(Batch([], 0, 0, 0))
+                self._append(_NOTHING)
         elif not self._append(batch):
-            self._drop(WRITE_FAILED, batch.records)
+            self._drop(WRITE_FAILED, batch)
 
     def _append(self, batch: Batch) -> bool:
         """The frames and the counts behind them, whole or not at all. While there is no room the counts alone are told."""
         accepted = self._accepted + batch.records
-        tally = frame(Tally(accepted + sum(self._dropped.values()), accepted, self._dropped))
-        pieces = [*batch.pieces, tally]
+        told = frame(Tally(accepted + sum(self._dropped.values()), accepted, self._dropped))
+        if self._drops:
+            told = frame(self._drops.told()) + told
+        pieces = [*batch.pieces, told]
         if len(pieces) > MAX_PIECES or batch.size < WORTH_COPYING * len(pieces):
             pieces = [b"".join(pieces)]
         try:
             written = os.writev(self._file, pieces)
         except OSError:
             written = 0
-        if written < batch.size + len(tally):
-            os.ftruncate(self._file, self._written)
+        if written < batch.size + len(told):
+            with suppress(OSError):
+                os.ftruncate(self._file, self._written)
             return False
         self._accepted = accepted
+        self._drops.take()
         self._written += written
         self._dirty = True
         self._untold = False
@@ -228,9 +258,10 @@ class SpoolWriter:
             self._roll()
         return True
 
-    def _drop(self, reason: str, count: int) -> None:
-        if count:
-            self._dropped[reason] = self._dropped.get(reason, 0) + count
+    def _drop(self, reason: str, batch: Batch) -> None:
+        if batch.records:
+            self._dropped[reason] = self._dropped.get(reason, 0) + batch.records
+            self._drops.note_frames(batch.pieces, reason)
             self._untold = True
 
     def _shortage(self) -> str:
@@ -239,6 +270,8 @@ class SpoolWriter:
         if now - self._checked > SHORTAGE_SECONDS:
             self._checked = now
             try:
+                if self._file < 0:
+                    self._open()
                 self._full = self._look_up_shortage()
             except OSError:  # the folder is not there any more: what is written into its files is lost
                 self._full = WRITE_FAILED

@@ -1,5 +1,6 @@
 """What every route does now, in one document: shares wanted and observed, the funnel, the verdict, the routers, the evidence."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -98,7 +99,8 @@ class RouteStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvidenceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Records on their way to the database, over all spools. `lag` is the seconds since a recorder last committed, or None."""
+    """Records on their way to the database, over all spools. `lag` is the seconds since a recorder last committed, or None.
+    `reasons` are the dropped ones by why."""
 
     offered: int
     accepted: int
@@ -107,6 +109,7 @@ class EvidenceStatus(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     duplicate: int
     lag: float | None
+    reasons: dict[str, int] = {}
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,4 +223,5 @@ def _evidence(spools: Sequence[Spool], *, at: int) -> EvidenceStatus:
         quarantined=sum(spool.quarantined for spool in spools),
         duplicate=sum(spool.duplicate for spool in spools),
         lag=None if newest is None else max(0.0, (at - newest) / 1_000_000),
+        reasons=dict(sum((Counter(spool.dropped) for spool in spools), Counter())),
     )
