@@ -31,6 +31,11 @@ MAX_PAYLOAD = 128 * 1024 * 1024
 SEGMENT_SUFFIX = ".seg"
 LOCK_FILE = "lock"
 
+# Beside the spools: what could not be recorded, a file with one frame each, and the reason in a file beside it.
+QUARANTINE = "quarantine"
+FRAME_SUFFIX = ".frame"
+REASON_SUFFIX = ".reason"
+
 
 def segment_name(number: int) -> str:
     """The file name of a spool's `number`-th segment, from 1: sorts in the order of writing."""

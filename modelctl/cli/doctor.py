@@ -95,7 +95,7 @@ def _evidence(evidence: Evidence) -> Iterator[Finding]:
             "dropped records", "warning", found, "give the spool more room: on its disk, or with MODELCTL_SPOOL_MAX_BYTES"
         )
     if evidence.quarantined:
-        yield Finding("quarantined records", "warning", count(evidence.quarantined), "see the quarantine folder beside the spool")
+        yield Finding("quarantined records", "warning", count(evidence.quarantined), "see why: modelctl evidence quarantine")
 
 
 def _recorder(evidence: Evidence, lag: float) -> Finding:

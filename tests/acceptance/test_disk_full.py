@@ -112,7 +112,8 @@ def test_evidence_that_makes_up_for_what_was_lost_opens_the_gate_to_automation(m
         with flowing(load(program, "gap")) as gap:
             starve(program, disk)
         with flowing(load(program, "more", rate=0.0)) as more:
-            program.modelctl("status", "fraud", "--wait", "promoted", "--timeout", "55s").done()
+            wait = ("status", "fraud", "--wait", "promoted", "--timeout", "30s")
+            until(lambda: program.modelctl(*wait).code == 0, what="a promotion", within=300)
         untouched(gap.replies, more.replies)
         complete(ledger, {"gap": gap.replies, "more": more.replies})
         n, of = dropped_of(ledger).total(), len(gap.replies) + len(more.replies)
