@@ -117,7 +117,7 @@ class Recorder:
     def _write(self, progress: Progress, items: Sequence[Item], *, end: Position, corrupt_bytes: int = 0) -> Progress:
         """Commits `items`; when the database refuses one, halves them until it stands alone, and sets that one aside."""
         try:
-            return self._commit(progress, items, end=end, corrupt_bytes=corrupt_bytes)
+            return self._commit_fresh(progress, items, end=end, corrupt_bytes=corrupt_bytes)
         except (InvalidInput, Conflict) as error:
             if len(items) > 1:
                 middle = len(items) // 2
@@ -126,6 +126,13 @@ class Recorder:
             if not items or items[0].reason:
                 raise
             return self._commit(progress, [Item(items[0].frame, reason=str(error))], end=end)
+
+    def _commit_fresh(self, progress: Progress, items: Sequence[Item], *, end: Position, corrupt_bytes: int) -> Progress:
+        """Once more when a key was taken meanwhile: what another recorder has written since the look is known then."""
+        try:
+            return self._commit(progress, items, end=end, corrupt_bytes=corrupt_bytes)
+        except Conflict:
+            return self._commit(progress, items, end=end, corrupt_bytes=corrupt_bytes)
 
     def _commit(self, progress: Progress, items: Sequence[Item], *, end: Position, corrupt_bytes: int = 0) -> Progress:
         refused = [item for item in items if item.reason]
