@@ -75,12 +75,12 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     listener.setblocking(False)
     loop = asyncio.get_running_loop()
     folder = settings.spool_dir / f"{arguments.name}-{time_ns() // 1000:x}-{os.getpid()}"
-    writer = SpoolWriter(folder, settings.spool_max_bytes)
-    spool = Spool(writer, loop.call_later, max_bytes=settings.spool_buffer_bytes)
 
     def say(event: str, text: str) -> None:
         report(arguments.name, event, text=text)
 
+    writer = SpoolWriter(folder, settings.spool_max_bytes, report=say)
+    spool = Spool(writer, loop.call_later, max_bytes=settings.spool_buffer_bytes)
     sync = TableSync(
         parse_endpoint(arguments.control),
         arguments.name,

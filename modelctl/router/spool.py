@@ -19,7 +19,9 @@ from time import monotonic
 from typing import NamedTuple
 
 from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Dropped, Tally, frame, framed, header, segment_name
+from modelctl.router.alarm import Alarm
 from modelctl.router.drops import DropBook
+from modelctl.router.roster import Report, unheard
 
 BATCH_SECONDS = 0.005
 BUSY_BATCH_SECONDS = 0.02
@@ -37,6 +39,12 @@ BUFFER_FULL = "buffer-full"
 SPOOL_FULL = "spool-full"
 DISK_FULL = "disk-full"
 WRITE_FAILED = "write-failed"
+
+_WHY = {
+    SPOOL_FULL: "the spool has its most bytes (MODELCTL_SPOOL_MAX_BYTES): does the recorder run, and does the database answer?",
+    DISK_FULL: f"less than {DISK_FREE_SHARE:.0%} of its disk is free: make room",
+    WRITE_FAILED: "its folder or disk cannot be written",
+}
 
 # A worker that starts on such a disk serves, and counts what it drops until it can write.
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -111,8 +119,9 @@ class Spool:
 class SpoolWriter:
     """The thread's side: owns the folder, the segment and the counts."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, report: Report = unheard) -> None:
         self._folder = folder
+        self._alarm = Alarm(report, folder)
         self._max_bytes = max_bytes
         self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)  # only whole segments are deleted: there must be some
         self._lock = -1
@@ -220,6 +229,7 @@ class SpoolWriter:
 
     def _write(self, batch: Batch) -> None:
         if batch.dropped:
+            self._untold = self._untold or batch.dropped != self._dropped.get(BUFFER_FULL)
             self._dropped[BUFFER_FULL] = batch.dropped
             self._drops.add(batch.drops)
         full = self._shortage()
@@ -249,6 +259,8 @@ class SpoolWriter:
             return False
         self._accepted = accepted
         self._drops.take()
+        if batch.records:
+            self._alarm.kept()
         self._written += written
         self._dirty = True
         self._untold = False
@@ -262,6 +274,7 @@ class SpoolWriter:
         if batch.records:
             self._dropped[reason] = self._dropped.get(reason, 0) + batch.records
             self._drops.note_frames(batch.pieces, reason)
+            self._alarm.dropped(batch.records, _WHY[reason], now=monotonic())
             self._untold = True
 
     def _shortage(self) -> str:

@@ -1,6 +1,7 @@
 """What a worker drops is counted for the arm it was about, and a worker on a full disk serves."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from modelctl.evidence import (
     framed,
     header,
 )
+from modelctl.router.alarm import PAUSE, Alarm
 from modelctl.router.drops import MOST, DropBook
 from modelctl.router.spool import SHORTAGE_SECONDS
 from modelctl.router.sync import save_table
@@ -114,6 +116,25 @@ def test_a_full_spool_tells_whose_records_are_missing(start: Start, old: ModelSe
     found, tally = dropped(router), last_tally(router.records())
     assert found.keys() == {("old", False), ("new", True)}
     assert sum(found.values()) == tally.dropped["spool-full"] > 0
+    assert router.events().count('"evidence-dropped"') == 1
+    assert "MODELCTL_SPOOL_MAX_BYTES" in router.events()
+
+
+def test_an_alarm_says_a_line_at_either_end_and_not_more_often_than_it_should(tmp_path: Path) -> None:
+    said: list[str] = []
+    alarm = Alarm(lambda event, text: said.append(f"{event}: {text}"), tmp_path)
+    for now in (0.0, 0.1, 5.0):
+        alarm.dropped(7, "no room", now=now)
+    alarm.kept()
+    alarm.kept()
+    alarm.dropped(1, "no room", now=6.0)
+    alarm.kept()
+    alarm.dropped(2, "no room", now=PAUSE + 6.0)
+    assert said == [
+        f"evidence-dropped: what clients are answered is not recorded: no room ({tmp_path})",
+        "evidence-kept: records are written again; 21 were dropped",
+        f"evidence-dropped: what clients are answered is not recorded: no room ({tmp_path})",
+    ]
 
 
 def test_a_buffer_that_is_full_tells_whose_records_are_missing(start: Start, old: ModelServer, new: ModelServer) -> None:
@@ -143,6 +164,7 @@ def test_a_worker_that_starts_on_a_full_disk_serves_and_records_when_there_is_ro
         assert router.stop() == 0
         check_tallies(router.records())
         assert last_tally(router.records()).dropped["write-failed"] >= 30
+        assert "records are written again" in router.events()
         assert dropped(router)["old", False] >= 30
 
 
