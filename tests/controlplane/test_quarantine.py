@@ -22,13 +22,14 @@ from modelctl.cli import main
 from modelctl.controlplane.api.app import create_app, unix_microseconds
 from modelctl.controlplane.backfill.quarantine import Asked, requeue
 from modelctl.controlplane.fleet import Fleet
-from modelctl.errors import Conflict
+from modelctl.errors import Conflict, StoreError
 from modelctl.evidence import HEADER, VERSION, encode
 from modelctl.recorder.quarantine import set_aside as aside
 from modelctl.recorder.spool_reader import Located, Position
 from modelctl.settings import Settings
 from modelctl.store.engine import connect, writing
 from tests.recorder.stream import Worker, answer, drain, register, rows, served, shown_to_new, sums
+from tests.small_disk import small_disk
 
 Serve = Callable[[Starlette], str]
 REFUSING = {
@@ -221,6 +222,25 @@ def test_a_requeue_that_is_killed_at_any_moment_loses_and_doubles_nothing(sqlite
     assert not list((spools / "quarantine").glob("*.frame"))
     assert len(rows(sqlite_url, "prediction")) == count
     assert conserved(sqlite_url)["committed"] == count
+
+
+@pytest.mark.external("mount")
+def test_on_a_full_disk_nothing_is_requeued_and_nothing_is_lost(sqlite_url: str) -> None:
+    register(sqlite_url)
+    with small_disk(2 << 20) as disk:
+        spools = disk.folder / "spool"
+        set_aside(sqlite_url, spools)
+        mended(sqlite_url)
+        kept = sorted((spools / "quarantine").iterdir())
+        disk.fill()
+        with pytest.raises(StoreError, match="stays set aside"):
+            requeue(spools, "requeue-a", asked=Asked(all=True))
+        assert sorted(path for path in (spools / "quarantine").iterdir() if path.suffix != ".lock") == kept
+        disk.make_room()
+        assert requeue(spools, "requeue-b", asked=Asked(all=True)).requeued == 3
+        drain(sqlite_url, spools)
+    assert len(rows(sqlite_url, "prediction")) == 13
+    assert conserved(sqlite_url)["duplicate"] == 0
 
 
 def test_what_is_asked_for_must_be_clear_and_there(database_url: str, spools: Path, plane: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from modelctl.controlplane.backfill.plane_spool import PlaneSpool
-from modelctl.errors import Conflict, Corrupt, InvalidInput, NotFound
+from modelctl.errors import Conflict, Corrupt, InvalidInput, NotFound, StoreError
 from modelctl.evidence import FRAME_SUFFIX, QUARANTINE, REASON_SUFFIX, Compared, Served, decode, frames
 from modelctl.store.reading import MAX_PAGE, Page
 
@@ -88,20 +88,26 @@ def find_set_aside(spools: Path, id_: str) -> SetAside:
 def requeue(spools: Path, name: str, *, asked: Asked) -> Requeued:
     """Gives the frames that are asked for back to the recorder, in the spool `name`.
 
-    Raises InvalidInput unless it is said which, NotFound for an id that is not there, Conflict while somebody else does it.
+    Raises InvalidInput unless it is said which, NotFound for an id that is not there, Conflict while somebody else does it, and
+    StoreError when the disk has no room: what was not written stays set aside.
     """
     if sum(map(bool, (asked.ids, asked.text, asked.all))) != 1:
         raise InvalidInput("say which records: their ids, a text that their reason contains, or all; one of the three")
-    with _alone(spools):
-        chosen = _chosen(spools, asked)
-        done = Requeued(waiting=len(chosen))
-        if chosen:
-            spool = PlaneSpool(spools / name)
-            try:
-                done = _move(spool, chosen)
-            finally:
-                spool.close()
-        return msgspec.structs.replace(done, name=name if done.requeued else "")
+    try:
+        with _alone(spools):
+            chosen = _chosen(spools, asked)
+            done = _into(spools / name, chosen) if chosen else Requeued()
+    except OSError as error:
+        raise StoreError(f"what was not requeued yet stays set aside, as {spools} cannot be written: {error}") from error
+    return msgspec.structs.replace(done, name=name if done.requeued else "")
+
+
+def _into(folder: Path, chosen: Sequence[Path]) -> Requeued:
+    spool = PlaneSpool(folder)
+    try:
+        return _move(spool, chosen)
+    finally:
+        spool.close()
 
 
 def _chosen(spools: Path, asked: Asked) -> list[Path]:
