@@ -60,6 +60,7 @@ MODULES = [
         "exchange",
         "tunnel",
         "client",
+        "sync_client",
     )
 ]
 

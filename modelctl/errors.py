@@ -14,6 +14,7 @@
       NotAuthorised           no key, or a wrong one
       StoreError              the database is unreachable or answers with an error
         SchemaOutdated        the database's schema is not this program's
+        Busy                  somebody else holds a lock, and is not kept waiting for it
       ControlPlaneUnreachable the control plane does not answer
       Corrupt                 bytes that are not what their checksum or grammar says
 
@@ -88,6 +89,12 @@ class StoreError(ModelctlError):
 
 class SchemaOutdated(StoreError):
     code: ClassVar[str] = "schema-outdated"
+
+
+class Busy(StoreError):
+    """A lock that somebody else holds was not had in the time that others may be kept waiting for."""
+
+    code: ClassVar[str] = "busy"
 
 
 class ControlPlaneUnreachable(ModelctlError):

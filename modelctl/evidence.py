@@ -112,6 +112,12 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
         return CUT if self.failure else CLEAN
 
 
+def is_failure(answer: Answer) -> bool:
+    """Whether the answer says by itself that its backend failed: a status of 500 or above, or no complete answer while somebody
+    waited for it. Bodies of failures are in every sample."""
+    return answer.status >= 500 or answer.failure not in ("", CLIENT_GONE)
+
+
 class Context(msgspec.Struct, frozen=True, array_like=True):
     """Which decision a request fell under. `probability` is the answering arm's share in basis points.
 
@@ -133,7 +139,8 @@ class Served(msgspec.Struct, frozen=True, array_like=True, tag="s"):
     """`id` is a UUIDv7, unique per request; `at` its Unix time in microseconds. `shown` pairs each arm with its fate.
 
     `attempts` is how often the request was sent to the answering arm: more than once when it was repeated. `redacted` is what the
-    route's redaction did to bodies; the size of one whose values were replaced is that of what is left.
+    route's redaction did to bodies; the size of one whose values were replaced is that of what is left. Of a route that keeps a
+    sample of its bodies, `bodies_share` is its share in basis points, and `in_sample` whether this request's unit is drawn.
     """
 
     id: bytes
@@ -145,6 +152,8 @@ class Served(msgspec.Struct, frozen=True, array_like=True, tag="s"):
     shown: tuple[tuple[str, str], ...] = ()
     attempts: int = 1
     redacted: int = 0
+    bodies_share: int = 10_000
+    in_sample: bool = True
 
 
 class Compared(msgspec.Struct, frozen=True, array_like=True, tag="c"):

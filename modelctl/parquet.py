@@ -28,7 +28,8 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 def schema_of(table: Table) -> Any:  # noqa: ANN401 pyarrow has no types
     """A column for each of the table's: `at` is a time in UTC, a body is bytes, JSON is its text."""
-    return pa.schema([(JSON_COLUMNS.get(column.name, column.name), _type(column.name, column.type)) for column in table.columns])
+    columns = [column for column in table.columns if not column.name.endswith("_stored")]
+    return pa.schema([(JSON_COLUMNS.get(column.name, column.name), _type(column.name, column.type)) for column in columns])
 
 
 def write(lines: Iterable[bytes], table: Table, *, file: str) -> None:

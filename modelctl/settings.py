@@ -15,6 +15,10 @@ from modelctl.endpoint import SOCKETS
 from modelctl.errors import InvalidSettings
 
 PREFIX = "MODELCTL_"
+# When a record of a request is written: soon after its answer, or before the end of it.
+ASYNC, SYNC = "async", "sync"
+# When what is written is made to survive a loss of power.
+NEVER, IN_INTERVALS, EACH_BATCH = "never", "interval", "batch"
 _SOCKET = re.compile(r"unix:(/[A-Za-z0-9._@+/-]{0,99}[A-Za-z0-9._@+-])")
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
 
@@ -69,6 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_memory_bytes: int = 1_073_741_824
     spool_buffer_bytes: int = 16_777_216
     spool_max_bytes: int = 4_294_967_296
+    spool_mode: str = ASYNC
+    spool_fsync: str = IN_INTERVALS
 
     @property
     def database_url(self) -> str:
@@ -138,7 +144,21 @@ def _parse_database(text: str) -> str:
     return re.sub(r"^postgresql://", "postgresql+psycopg://", text)
 
 
-_OWN_PARSERS: Mapping[str, Callable[[str], object]] = {"database": _parse_database, "listen": parse_listen}
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"{text!r} is none of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+_OWN_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "database": _parse_database,
+    "listen": parse_listen,
+    "spool_mode": _one_of(ASYNC, SYNC),
+    "spool_fsync": _one_of(NEVER, IN_INTERVALS, EACH_BATCH),
+}
 _PARSERS: Mapping[object, Callable[[str], object]] = {
     Address: parse_address,
     int: _parse_whole,

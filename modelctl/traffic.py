@@ -169,7 +169,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
 
     A request whose body is larger than `shadow_bytes` is not shown to any arm (counted as `too-large`). Of the fields `headers`
     (names in lower case) the first 256 bytes of the first value are kept. Rows older than `keep_seconds` go; 0 keeps them for ever.
-    What `redact` names is never written down: see parse_redaction.
+    What `redact` names is never written down: see parse_redaction. Of `sample_bodies` (basis points) of the units bodies are kept.
     """
 
     request_bytes: int = 64 * 1024
@@ -179,11 +179,14 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[str, ...] = ()
     keep_seconds: int = 0
     redact: tuple[str, ...] = ()
+    sample_bodies: int = ALL
 
     def __post_init__(self) -> None:
         for field in ("request_bytes", "answer_bytes", "shadow_bytes"):
             if not 0 <= getattr(self, field) <= 16 * 1024 * 1024:
                 raise InvalidInput(f"{field} must be from 0 to 16777216 (16 MiB), not {getattr(self, field)}")
+        if not 0 <= self.sample_bodies <= ALL:
+            raise InvalidInput(f"sample_bodies must be from 0 to {ALL} basis points, not {self.sample_bodies}")
         if self.keep_seconds != 0 and not _LEAST_KEPT <= self.keep_seconds <= _LONGEST_KEPT:
             raise InvalidInput(f"keep_seconds must be from {_LEAST_KEPT} (an hour) to {_LONGEST_KEPT} (100 years), or 0 for ever")
         if len(set(self.headers)) != len(self.headers) or len(self.headers) > _MOST_KEPT:

@@ -11,12 +11,13 @@ from modelctl.cli.command import VIEWS, Session, client
 from modelctl.cli.exits import rule_for
 from modelctl.cli.output import show, table, write_structured
 from modelctl.cli.quantities import count, duration
-from modelctl.cli.status_answer import Evidence, RouteStatus, Status, WorkerStatus
+from modelctl.cli.status_answer import Backlog, Evidence, RouteStatus, Status, WorkerStatus
 from modelctl.errors import ModelctlError
 
 commands = typer.Typer()
 
 LONG_AGO = 60.0
+MOST_SPOOLS = 10  # a line each; the rest are in the sum
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ def examine(session: Session) -> Iterator[Finding]:
     yield _routes(status.routes)
     yield from _workers(status)
     yield from _evidence(status.evidence)
+    yield from _spools(status.evidence.backlogs, at=status.at)
 
 
 def _routes(routes: tuple[RouteStatus, ...]) -> Finding:
@@ -106,3 +108,30 @@ def _recorder(evidence: Evidence, lag: float) -> Finding:
         waiting = f"{found}; {count(evidence.pending)} wait"
         return Finding("evidence", "broken", waiting, "see whether the recorder runs and the database keeps up")
     return Finding("evidence", "warning", found, "fine without traffic; else see whether the recorder runs")
+
+
+def _spools(backlogs: tuple[Backlog, ...], *, at: int) -> Iterator[Finding]:
+    """What waits on the control plane's machine, in all and in the spools that are furthest behind. `at` is a Unix millisecond."""
+    if not backlogs:
+        yield Finding("spools", "ok", "nothing waits on the control plane's machine")
+        return
+    together = Backlog(
+        "all",
+        sum(one.bytes for one in backlogs),
+        sum(one.records for one in backlogs),
+        min((one.oldest_at for one in backlogs if one.oldest_at), default=0),
+    )
+    yield _backlog("spools", together, at=at)
+    for one in backlogs[:MOST_SPOOLS]:
+        yield _backlog(f"spool {one.name}", one, at=at)
+
+
+def _backlog(what: str, backlog: Backlog, *, at: int) -> Finding:
+    found = f"{count(backlog.bytes)} bytes, {count(backlog.records)} records wait"
+    if not backlog.records:
+        return Finding(what, "ok", found)
+    age = max(0.0, at / 1_000 - backlog.oldest_at / 1_000_000)
+    found = f"{found}, the oldest {duration(age)} old"
+    if age <= LONG_AGO:
+        return Finding(what, "ok", found)
+    return Finding(what, "broken", found, "see whether the recorder runs and the database keeps up")

@@ -10,6 +10,7 @@ from modelctl.cli.api import read
 from modelctl.cli.command import VIEWS, Session, client
 from modelctl.cli.conduct_options import ConductOptions
 from modelctl.cli.gate_words import shown_gate
+from modelctl.cli.option_names import as_typed
 from modelctl.cli.output import line, show, table, write_structured
 from modelctl.cli.plan_answer import GatePlan, Plan
 from modelctl.cli.quantities import basis_points, count, duration, moment, ration
@@ -93,7 +94,7 @@ def plan_picture(found: Plan) -> RenderableType:
         parts.append(line("by step: " + " · ".join(f"{step.title} {_takes(step.seconds, step.requests)}" for step in found.steps)))
     parts += [line(f"note: {note}") for note in found.notes]
     if found.refusal:
-        parts.append(line(f"would be refused: {found.refusal}"))
+        parts.append(line(f"would be refused: {as_typed(found.refusal)}"))
     if found.suggested:
         words = " ".join(f"--gate {shown_gate(gate.gate)}" for gate in found.gates)
         parts.append(line(f"no margins are declared, these are suggestions: {words}"))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelctl.cli.quantities import ration, seconds, size
+from modelctl.cli.quantities import basis_points, ration, seconds, size
 from modelctl.policy import EncodedByte, RationBy
 
 
@@ -34,6 +34,9 @@ class RouteOptions:
     redact: Annotated[
         list[str] | None, typer.Option(metavar="RULE", help="Never recorded: /a/b, header:NAME, query:NAME; repeatable.")
     ] = None
+    sample_bodies: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="Share of units whose bodies are kept, such as 10%; counts stay whole.")
+    ] = None
     keep: Annotated[str | None, typer.Option(metavar="TIME", help="For how long rows are kept, such as 30d; sums stay.")] = None
     shadow_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="Largest body that is shown to candidates.")] = None
 
@@ -51,6 +54,8 @@ class RouteOptions:
             found["headers"] = [name.lower() for name in self.keep_header]
         if self.redact:
             found["redact"] = self.redact
+        if self.sample_bodies is not None:
+            found["sample_bodies"] = basis_points(self.sample_bodies)
         if self.keep is not None:
             found["keep_seconds"] = round(seconds(self.keep))
         return found if self.arm_header is None else found | {"arm_header": self.arm_header}

@@ -137,6 +137,15 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     why: str = ""
 
 
+class Backlog(msgspec.Struct, frozen=True):
+    """What waits in one spool, the oldest since a Unix microsecond; 0 when no record does."""
+
+    name: str
+    bytes: int = 0
+    records: int = 0
+    oldest_at: int = 0
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """Records on their way to the database. `lag` is the seconds since one last arrived there, None before the first."""
 
@@ -147,6 +156,7 @@ class Evidence(msgspec.Struct, frozen=True):
     quarantined: int = 0
     duplicate: int = 0
     lag: float | None = None
+    backlogs: tuple[Backlog, ...] = ()
     reasons: dict[str, int] = {}
 
     @property

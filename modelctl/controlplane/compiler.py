@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 import msgspec
 
+from modelctl.errors import InvalidInput
 from modelctl.kinds import KINDS
 from modelctl.metric import Dimension, DimensionSource
 from modelctl.policy import Health
 from modelctl.rollout import Rollout, settled
 from modelctl.store.catalog import Catalog, RouteEntry
-from modelctl.traffic import Backend, Capture, Route, RoutingTable
+from modelctl.traffic import ALL, Backend, Capture, Route, RoutingTable
 
 
 def compile_table(
@@ -78,7 +79,15 @@ def compile_route(route: RouteEntry, rollout: Rollout | None) -> Route:
 
 
 def _captured(route: RouteEntry, measured: tuple[Dimension, ...]) -> Capture:
-    """What routers keep: the headers that were asked for, and those that the route or its open rollout is sliced by."""
+    """What routers keep: the headers that were asked for, and those that the route or its open rollout is sliced by. Raises
+    InvalidInput when it is sliced by requests whose bodies are not kept: labels that come later are sliced by them too."""
+    if route.capture.sample_bodies < ALL:
+        read = [one.name for one in (*route.dimensions, *measured) if one.source is DimensionSource.REQUEST]
+        if read:
+            raise InvalidInput(
+                f"route {route.name!r} is sliced by the bodies of requests ({', '.join(read)}), so it keeps all of them: "
+                "remove the dimension, or keep --sample-bodies 100%"
+            )
     sliced = (one.place.lower() for one in (*route.dimensions, *measured) if one.source is DimensionSource.HEADER)
     headers = tuple(dict.fromkeys((*route.capture.headers, *sliced)))
     return msgspec.structs.replace(route.capture, headers=headers) if headers != route.capture.headers else route.capture

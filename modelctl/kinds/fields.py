@@ -1,20 +1,26 @@
-"""Two JSON documents, field by field: what is equal, and how the rest differs.
+"""Two JSON documents, field by field: what is equal, and how the rest differs. Pure.
 
-A field is a leaf, named by its path: `meta.tags[0].name`. A name that holds one of `.[]"` or is empty stands as `["a.b"]`, so that
-no two fields have one path; a document that is a single value has the path `$`. An empty object or list is a leaf.
+A field is a leaf, named by its path: `meta.tags[0].name`, and `$` for a document that is a leaf itself. An empty object or list is
+a leaf. Names that hold more than letters, digits, `_` and `-` behind an optional `$` stand in brackets and quotes, so that no two
+fields have one path. Documents may be anybody's: what is nested deeper than DEEPEST levels is one leaf, a document has MOST_LEAVES
+leaves at the most (the first by name), and a path that is too long ends in a digest.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+
+from modelctl.kinds.value import bounded
 
 ROOT = "$"
 """The path of a document that is a single value."""
 
-_PLAIN = re.compile(r'(?!\$$)[^.\[\]"]+')
+MOST_LEAVES = 2_000
+DEEPEST = 64
+_LONGEST = 160
+_PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 
 
 class FieldClass(StrEnum):
@@ -38,85 +44,123 @@ class Tolerance:
 EXACT = Tolerance()
 
 
-class _Absent:
-    """Stands where a document has nothing: null is a value."""
-
-
-_ABSENT = _Absent()
-
-
 def compared(baseline: object, candidate: object, *, tolerance: Tolerance = EXACT) -> dict[str, FieldClass]:
     """The class of every field that either document has, by path, in the order of the paths.
 
     Null is a value, absent is not. Whole numbers and others are one type: 1 equals 1.0; true is no number.
     """
-    found: dict[str, FieldClass] = {}
-    waiting: list[tuple[str, object, object]] = [("", baseline, candidate)]
-    while waiting:
-        path, a, b = waiting.pop()
-        if _both_of(dict, a, b=b) or _both_of(list, a, b=b):
-            ours, theirs = _parts(path, a), _parts(path, b)
-            waiting += [(at, ours.get(at, _ABSENT), theirs.get(at, _ABSENT)) for at in ours | theirs]
-        elif _is_leaf(a) and _is_leaf(b):
-            found[path or ROOT] = _leaf_class(a, b, tolerance=tolerance)
-        else:
-            found |= {at: FieldClass.MISSING for at, _ in _leaves(path, a)} | {at: FieldClass.EXTRA for at, _ in _leaves(path, b)}
-    return dict(sorted(found.items()))
+    return dict(sorted(classes(baseline, candidate, tolerance=tolerance)))
+
+
+def classes(baseline: object, candidate: object, *, tolerance: Tolerance = EXACT) -> list[tuple[str, FieldClass]]:
+    """The same as pairs, in no order."""
+    walk = _Walk(tolerance)
+    walk.pair(baseline, candidate, path="", depth=0)
+    return walk.found
 
 
 def flattened(document: object) -> dict[str, object]:
     """The leaves of a document, by path: strings, numbers, true, false, null, empty objects and empty lists."""
-    return dict(_leaves("", document))
+    found: dict[str, object] = {}
+    _flatten(document, "", depth=0, found=found)
+    return found
 
 
-def exact_match(classes: dict[str, FieldClass]) -> bool:
+def exact_match(found: dict[str, FieldClass]) -> bool:
     """Whether every field is equal."""
-    return all(kind is FieldClass.EQUAL for kind in classes.values())
+    return all(kind is FieldClass.EQUAL for kind in found.values())
 
 
-def _both_of(kind: type, a: object, *, b: object) -> bool:
-    """Whether both are of this kind of container, and at least one has something in it."""
-    return isinstance(a, kind) and isinstance(b, kind) and bool(a or b)
+class _Walk:
+    """One walk through both documents at once."""
 
+    __slots__ = ("_tolerance", "found")
 
-def _is_leaf(value: object) -> bool:
-    return value is not _ABSENT and not (isinstance(value, dict | list) and value)
+    def __init__(self, tolerance: Tolerance) -> None:
+        self._tolerance = tolerance
+        self.found: list[tuple[str, FieldClass]] = []
 
-
-def _leaves(path: str, document: object) -> Iterator[tuple[str, object]]:
-    waiting = [] if document is _ABSENT else [(path, document)]
-    while waiting:
-        at, value = waiting.pop()
-        if _is_leaf(value):
-            yield at or ROOT, value
+    def pair(self, a: object, b: object, *, path: str, depth: int) -> None:
+        """What both documents have at `path`."""
+        if len(self.found) >= MOST_LEAVES:
+            return
+        inside = depth < DEEPEST and (a or b)
+        if inside and isinstance(a, dict) and isinstance(b, dict):
+            self._objects(a, b, path=path, depth=depth + 1)
+        elif inside and isinstance(a, list) and isinstance(b, list):
+            self._lists(a, b, path=path, depth=depth + 1)
+        elif inside and (_is_full(a) or _is_full(b)):
+            self._alone(a, FieldClass.MISSING, path=path, depth=depth)
+            self._alone(b, FieldClass.EXTRA, path=path, depth=depth)
         else:
-            waiting += _parts(at, value).items()
+            self.found.append((_place(path), _class_of(a, b, tolerance=self._tolerance)))
+
+    def _objects(self, a: dict[str, object], b: dict[str, object], *, path: str, depth: int) -> None:
+        for name in sorted(a if a.keys() == b.keys() else a.keys() | b.keys()):
+            at = _member(path, name)
+            if name not in b:
+                self._alone(a[name], FieldClass.MISSING, path=at, depth=depth)
+            elif name not in a:
+                self._alone(b[name], FieldClass.EXTRA, path=at, depth=depth)
+            else:
+                self.pair(a[name], b[name], path=at, depth=depth)
+
+    def _lists(self, a: list[object], b: list[object], *, path: str, depth: int) -> None:
+        both = min(len(a), len(b))
+        for place in range(both):
+            self.pair(a[place], b[place], path=f"{path}[{place}]", depth=depth)
+        kind, rest = (FieldClass.MISSING, a) if len(a) > both else (FieldClass.EXTRA, b)
+        for place in range(both, len(rest)):
+            self._alone(rest[place], kind, path=f"{path}[{place}]", depth=depth)
+
+    def _alone(self, value: object, kind: FieldClass, *, path: str, depth: int) -> None:
+        """What only one of them has."""
+        if len(self.found) < MOST_LEAVES:
+            leaves: dict[str, object] = {}
+            _flatten(value, path, depth=depth, found=leaves)
+            self.found += [(at, kind) for at in leaves]
 
 
-def _parts(path: str, container: object) -> dict[str, object]:
-    """The direct parts of an object or a list, by path."""
-    if isinstance(container, dict):
-        return {_member(path, str(name)): value for name, value in container.items()}
-    return {f"{path}[{index}]": value for index, value in enumerate(container)} if isinstance(container, list) else {}
+def _is_full(value: object) -> bool:
+    return isinstance(value, dict | list) and bool(value)
+
+
+def _flatten(value: object, path: str, *, depth: int, found: dict[str, object]) -> None:
+    if len(found) >= MOST_LEAVES:
+        return
+    if not value or depth >= DEEPEST or not isinstance(value, dict | list):
+        found[_place(path)] = value
+    elif isinstance(value, dict):
+        for name in sorted(value):
+            _flatten(value[name], _member(path, name), depth=depth + 1, found=found)
+    else:
+        for place, part in enumerate(value):
+            _flatten(part, f"{path}[{place}]", depth=depth + 1, found=found)
+
+
+def _place(path: str) -> str:
+    return path if path and path.isascii() and len(path) <= _LONGEST else bounded(path, _LONGEST) or ROOT
 
 
 def _member(path: str, name: str) -> str:
-    if not _PLAIN.fullmatch(name):
-        return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
+    if not name.isidentifier() and not _PLAIN.fullmatch(name):
+        return f"{path}[{json.dumps(name)}]"
     return f"{path}.{name}" if path else name
 
 
-def _leaf_class(a: object, b: object, *, tolerance: Tolerance) -> FieldClass:
-    if _type_name(a) != _type_name(b):
+def _class_of(a: object, b: object, *, tolerance: Tolerance) -> FieldClass:
+    if _type_of(a) != _type_of(b):
         return FieldClass.TYPE
     if isinstance(a, int | float) and isinstance(b, int | float):
         return FieldClass.EQUAL if _near(a, b, tolerance=tolerance) else FieldClass.VALUE
     return FieldClass.EQUAL if a == b else FieldClass.VALUE
 
 
-def _type_name(value: object) -> str:
-    names: dict[type, str] = {bool: "boolean", int: "number", float: "number"}
-    return names.get(type(value), type(value).__name__)
+def _type_of(value: object) -> str:
+    """JSON's: a yes or no is no number, and 1 and 1.0 are the same."""
+    if isinstance(value, bool):
+        return "boolean"
+    return "number" if isinstance(value, int | float) else type(value).__name__
 
 
 def _near(a: float, b: float, *, tolerance: Tolerance) -> bool:

@@ -1,6 +1,6 @@
 """One batch of one spool into the database, in one transaction with the position behind it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +13,7 @@ from modelctl.recorder.fresh import Fresh, Question, find_fresh
 from modelctl.recorder.joints import joints
 from modelctl.recorder.labels import LOCK, add_all, awaken, joined_facts, pivots_of
 from modelctl.recorder.ledger import Admission, Pivot
-from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, context_of, counts
+from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, context_of, counts, served_of
 from modelctl.recorder.rollups import Fold, PairKey, first_numbers, pair_key
 from modelctl.recorder.rows import PAIR_COLUMNS, PREDICTION_COLUMNS, Row, pair_row, prediction_row
 from modelctl.recorder.settling import load_admission, settle_pivots, write_sums
@@ -21,6 +21,7 @@ from modelctl.recorder.spool_reader import Position
 from modelctl.recorder.texts import storable
 from modelctl.store.bulk import insert_rows
 from modelctl.store.engine import insert_new, insert_or_ignore, lock, reading, writing
+from modelctl.store.partitions import DayMaker
 from modelctl.store.tables import pair, pair_seen, prediction, spool
 
 
@@ -69,12 +70,17 @@ def load_progress(engine: Engine, name: str) -> Progress:
     return Progress(name, Position(row.segment, row.offset), **counted)
 
 
+def _unheard(event: str, **facts: object) -> None:
+    """A log that nobody reads."""
+
+
 class Writer:
     """Writes batches. Remembers the pivots, which never change, and `admission`: the names that have sums of their own."""
 
-    def __init__(self, engine: Engine, admission: Admission | None = None) -> None:
+    def __init__(self, engine: Engine, admission: Admission | None = None, *, log: Callable[..., None] = _unheard) -> None:
         self._engine = engine
         self._admission = admission or Admission()
+        self._days = DayMaker(engine, log=log)
         self._pivots: dict[Pivot, float] = {}
 
     def commit(self, progress: Progress, batch: Batch, *, at: int) -> Progress:
@@ -84,6 +90,7 @@ class Writer:
         recorder has moved the spool's position. Nothing was written then.
         """
         plan = self._plan(batch.readings)
+        self._days.prepare((served_of(item).id for item in plan.fresh.readings), at=at)
         fold = self._fold(plan, plan.proposed | self._pivots)
         after = _after(progress, batch, fresh=plan.fresh)
         with writing(self._engine) as connection:

@@ -1,9 +1,9 @@
 """What of a batch the database does not have yet: no record counts twice, and no question either."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from modelctl.recorder.joints import Member, members_of
 from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, counts
@@ -63,7 +63,13 @@ def question_of(item: ComparedReading) -> Question | None:
 def _recorded_predictions(connection: Connection, ids: list[str]) -> set[str]:
     if not ids:
         return set()
-    return set(connection.execute(select(prediction.c.id).where(among(connection, prediction.c.id, values=ids))).scalars())
+    where = _among_ids(connection, prediction.c.id, ids=ids)
+    return set(connection.execute(select(prediction.c.id).where(*where)).scalars())
+
+
+def _among_ids(connection: Connection, column: ColumnElement[str], *, ids: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    """The bounds say nothing new, but of many daily partitions only those between them are looked into."""
+    return among(connection, column, values=ids), column >= min(ids), column <= max(ids)
 
 
 def _recorded_pairs(connection: Connection, pairs: Sequence[ComparedReading]) -> dict[PairKey, bool]:
@@ -71,9 +77,8 @@ def _recorded_pairs(connection: Connection, pairs: Sequence[ComparedReading]) ->
     if not pairs:
         return {}
     wanted = {item.compared.served.id.hex() for item in pairs}
-    query = select(pair.c.prediction_id, pair.c.candidate, pair.c.baseline).where(
-        among(connection, pair.c.prediction_id, values=wanted)
-    )
+    where = _among_ids(connection, pair.c.prediction_id, ids=wanted)
+    query = select(pair.c.prediction_id, pair.c.candidate, pair.c.baseline).where(*where)
     return {(row.prediction_id, row.candidate): row.candidate == row.baseline for row in connection.execute(query)}
 
 

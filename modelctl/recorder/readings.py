@@ -169,6 +169,11 @@ def is_sample(reason: str, outcome: str) -> bool:
     return reason not in _APART and outcome not in _NOTHING_SAID
 
 
+def served_of(reading: Reading) -> Served:
+    """The record of the answer that the client got."""
+    return reading.served if isinstance(reading, ServedReading) else reading.compared.served
+
+
 def context_of(reading: Reading) -> Context:
     """The decision that the request fell under."""
     return reading.served.context if isinstance(reading, ServedReading) else reading.compared.served.context

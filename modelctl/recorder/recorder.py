@@ -48,7 +48,7 @@ class Recorder:
         self._log = log
         self._known = Known(engine)
         admission = Admission()
-        self._writer = Writer(engine, admission)
+        self._writer = Writer(engine, admission, log=log)
         self._joiner = Joiner(engine, admission)
         self._readers: dict[str, SpoolReader] = {}
         self._progress: dict[str, Progress] = {}

@@ -17,6 +17,7 @@ from modelctl.recorder.slicing import Asked, slices_of, wants_document
 from modelctl.recorder.terms import Terms
 from modelctl.recorder.texts import storable, text_from
 from modelctl.recorder.units import unit_name
+from modelctl.store.bodies import body_of
 from modelctl.store.tables import pair, prediction
 
 Found = dict[str, list[Target]]
@@ -114,6 +115,6 @@ def _slices(connection: Connection, row: Row[Any], *, terms: Terms) -> tuple[tup
 
 
 def _document(connection: Connection, prediction_id: str) -> object:
-    columns = (prediction.c.request_encoding, prediction.c.request_body, prediction.c.request_size)
+    columns = (prediction.c[f"request_{name}"] for name in ("encoding", "stored", "body", "size"))
     row = connection.execute(select(*columns).where(prediction.c.id == prediction_id)).one()
-    return document_of(Request(b"", b"", b"", row.request_encoding.encode(), bytes(row.request_body), row.request_size))
+    return document_of(Request(b"", b"", b"", row.request_encoding.encode(), body_of(row, "request"), row.request_size))

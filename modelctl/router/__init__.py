@@ -11,7 +11,7 @@ One proxied request, callbacks all the way (no task per request):
                               ejection, health), where that is (addresses)
     pool, upstream            connections to one endpoint; watch: what its answers say about it
     shadow.ShadowCopy         the same request to an arm that is shown it, on its own connections and limits
-    spool.Spool               what happened, appended to disk by a thread
+    spool.Spool               what happened, appended to disk by a thread; sync_spool, sync_client: answers that wait for that
 
 `worker` owns the process: the listening socket, the coarse clock, the current table, the drain.
 """

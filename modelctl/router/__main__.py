@@ -20,11 +20,13 @@ import uvloop
 from modelctl.endpoint import parse_endpoint
 from modelctl.errors import InvalidInput, InvalidSettings
 from modelctl.router.clock import Clock
+from modelctl.router.roster import Report
 from modelctl.router.spool import Spool, SpoolWriter
 from modelctl.router.sync import TableSync
+from modelctl.router.sync_spool import SyncSpool
 from modelctl.router.tls import Credentials, server_context
 from modelctl.router.worker import Worker
-from modelctl.settings import Settings, read_settings
+from modelctl.settings import SYNC, Settings, read_settings
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _LARGE_BLOCK, _MOST_KEPT = 4 * 1024 * 1024, 32 * 1024 * 1024
@@ -70,17 +72,25 @@ def _announce(descriptor: int) -> None:
     os.close(descriptor)
 
 
+def _spool(name: str, settings: Settings, *, loop: asyncio.AbstractEventLoop, say: Report) -> Spool:
+    """A new one, with a folder of its own."""
+    folder = settings.spool_dir / f"{name}-{time_ns() // 1000:x}-{os.getpid()}"
+    writer = SpoolWriter(folder, settings.spool_max_bytes, fsync=settings.spool_fsync, report=say)
+    if settings.spool_mode == SYNC:
+        return SyncSpool(writer, loop, max_bytes=settings.spool_buffer_bytes, report=say)
+    return Spool(writer, loop.call_later, max_bytes=settings.spool_buffer_bytes)
+
+
 async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials: Credentials | None) -> None:
     listener = socket.socket(fileno=arguments.fd)
     listener.setblocking(False)
     loop = asyncio.get_running_loop()
-    folder = settings.spool_dir / f"{arguments.name}-{time_ns() // 1000:x}-{os.getpid()}"
 
     def say(event: str, text: str) -> None:
         report(arguments.name, event, text=text)
 
-    writer = SpoolWriter(folder, settings.spool_max_bytes, report=say)
-    spool = Spool(writer, loop.call_later, max_bytes=settings.spool_buffer_bytes)
+    spool = _spool(arguments.name, settings, loop=loop, say=say)
+
     sync = TableSync(
         parse_endpoint(arguments.control),
         arguments.name,
@@ -96,7 +106,8 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     again = worker.retried()
     retries = f"retries: {again.again}, retry budget exhausted: {again.exhausted}"
     bodies = f"bodies that no rule could look at: {worker.targets.unread}"
-    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {bodies}; {retries}")
+    waits = f"records that were not waited for: {spool.unwaited}; " if settings.spool_mode == SYNC else ""
+    report(arguments.name, "stopped", text=f"answers of the router's own: {own or 'none'}; {bodies}; {waits}{retries}")
 
 
 def _keep_freed_memory() -> None:

@@ -364,9 +364,9 @@ class Exchange:
         if decision.shown and self.shadows is None:
             self.shown = tuple((leg.backend, evidence.ABORTED) for leg in decision.shown)
         head = self.head
-        capture = self.route.capture
-        body = recorded(self.kept, self.size, limit=capture.request_bytes)
-        fields = head.captured(self.route.fields) if self.route.fields else ()
+        route = self.route
+        body = recorded(self.kept, self.size, limit=route.capture.request_bytes)
+        fields = head.captured(route.fields) if route.fields else ()
         stream = upstream is not None and upstream.answer.events
         started = self.started
         answered = upstream is not None and self.answered
@@ -384,7 +384,7 @@ class Exchange:
                 (self._first_byte - started) // 1000 if answered else 0,
                 upstream.answer.type if upstream else b"",
                 upstream.answer.encoding if upstream else b"",
-                recorded(self._kept_answer, self._answer_size, limit=capture.answer_bytes, stream=stream),
+                recorded(self._kept_answer, self._answer_size, limit=route.capture.answer_bytes, stream=stream),
                 self._answer_size,
                 (self._first_event - started) // 1000 if self._first_event else 0,
             ),
@@ -392,7 +392,7 @@ class Exchange:
             self.trial.sends if self.trial is not None else 1,
         )
         self.trial = None  # which knows this exchange: only the collector would find the two, and their bodies, much later
-        self.served = payload = encode(served if self.route.redaction is None else self.route.redaction.served(served))
+        self.served = payload = encode(served if route.editing is None else route.editing.served(served, bool(self.shadows)))
         self.client.spool.append(payload)
         if self.shadows:
             shadows, self.shadows = self.shadows, []

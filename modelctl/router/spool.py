@@ -3,8 +3,9 @@
 The event loop appends frames to a bounded buffer and hands the buffer to the thread at most BATCH_SECONDS later, or
 BUSY_BATCH_SECONDS while more than BUSY_RATE records a second arrive: each hand-over makes the two compete for the interpreter,
 which at 5 ms cost a tenth of the CPU of a busy worker. The thread makes one `write` per batch, with a Tally at its end, and
-syncs to the disk at most SYNC_SECONDS later. What does not fit, in memory or on the disk, is dropped newest first and counted.
-A batch that cannot be written whole is taken back.
+has it synced to the disk, by a Syncer at most SYNC_SECONDS later, or by itself after each batch, or never, as its policy says.
+What does not fit, in memory or on the disk, is dropped newest first and counted. A batch that cannot be written whole is taken
+back.
 """
 
 import errno
@@ -22,6 +23,8 @@ from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Dropped, Tally,
 from modelctl.router.alarm import Alarm
 from modelctl.router.drops import DropBook
 from modelctl.router.roster import Report, unheard
+from modelctl.router.syncer import Syncer, sync_folder
+from modelctl.settings import EACH_BATCH, IN_INTERVALS, NEVER
 
 BATCH_SECONDS = 0.005
 BUSY_BATCH_SECONDS = 0.02
@@ -39,7 +42,6 @@ BUFFER_FULL = "buffer-full"
 SPOOL_FULL = "spool-full"
 DISK_FULL = "disk-full"
 WRITE_FAILED = "write-failed"
-
 _WHY = {
     SPOOL_FULL: "the spool has its most bytes (MODELCTL_SPOOL_MAX_BYTES): does the recorder run, and does the database answer?",
     DISK_FULL: f"less than {DISK_FREE_SHARE:.0%} of its disk is free: make room",
@@ -51,13 +53,17 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 class Batch(NamedTuple):
-    """What the loop hands to the thread: the bytes of `records` frames, how many records were dropped before them in all, and
-    whose those were that it did not say before."""
+    """What the loop hands to the thread: the bytes of `records` frames, and how many records were dropped before them in all.
+
+    `told` is called when they are written, and synced where each batch is, or dropped. `drops` says whose the dropped ones were,
+    of those it did not say before.
+    """
 
     pieces: list[bytes]
     records: int
     size: int
     dropped: int
+    told: Callable[[], object] | None = None
     drops: tuple[Dropped, ...] = ()
 
 
@@ -66,6 +72,9 @@ _NOTHING = Batch([], 0, 0, 0)
 
 class Spool:
     """The loop's side. `later(seconds, callback)` schedules on the loop (`loop.call_later`)."""
+
+    unwaited = 0  # answers that went out before their records, where answers wait for them
+    _told: Callable[[], object] | None = None
 
     def __init__(self, writer: "SpoolWriter", later: Callable[[float, Callable[[], None]], object], *, max_bytes: int) -> None:
         self._writer = writer
@@ -105,10 +114,18 @@ class Spool:
 
     def flush(self) -> None:
         """Hand what is there to the thread now."""
-        if self._count or self._dropped != self._writer.dropped_known:
-            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped, self._drops.take()))
+        if self._to_tell:
+            drops = self._drops.take()
+            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped, told=self._told, drops=drops))
             self._pieces = []
             self._size = self._count = 0
+
+    @property
+    def _to_tell(self) -> bool:
+        return self._count > 0 or self._dropped != self._writer.dropped_known
+
+    def look(self) -> None:
+        """Ten times a second: nothing is late where nobody waits."""
 
     def close(self) -> None:
         """Write what is there and stop the thread. Waits for the disk."""
@@ -119,9 +136,10 @@ class Spool:
 class SpoolWriter:
     """The thread's side: owns the folder, the segment and the counts."""
 
-    def __init__(self, folder: Path, max_bytes: int, *, report: Report = unheard) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, fsync: str = IN_INTERVALS, report: Report = unheard) -> None:
         self._folder = folder
         self._alarm = Alarm(report, folder)
+        self._fsync = fsync
         self._max_bytes = max_bytes
         self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)  # only whole segments are deleted: there must be some
         self._lock = -1
@@ -141,6 +159,7 @@ class SpoolWriter:
         self._told = 0.0
         self._untold = False
         self._full = ""
+        self._syncer = Syncer()
         try:
             self._open()
         except OSError as error:
@@ -166,6 +185,7 @@ class SpoolWriter:
         """Write what is queued, sync, and end the thread."""
         self._queue.put(None)
         self._thread.join()
+        self._syncer.close()
         if self._lock >= 0:
             os.close(self._lock)
 
@@ -181,14 +201,21 @@ class SpoolWriter:
             if batch is None:
                 if self._untold:
                     self._append(_NOTHING)
-                self._sync()
                 if self._file >= 0:
-                    os.close(self._file)
+                    self._leave_file()
                 return
             self._write(batch)
             self._done_bytes += batch.size
-            if monotonic() - self._synced > SYNC_SECONDS:
+            if self._is_due(batch):
                 self._sync()
+            if batch.told is not None:
+                batch.told()
+
+    def _is_due(self, batch: Batch) -> bool:
+        """Whether to sync now. Batches that wait to be written, and that nobody waits for, are written first."""
+        if self._fsync == EACH_BATCH and (batch.told is not None or self._queue.empty()):
+            return True
+        return monotonic() - self._synced > SYNC_SECONDS
 
     def _idle(self) -> None:
         if self._dirty:
@@ -197,11 +224,29 @@ class SpoolWriter:
             self._roll()
 
     def _sync(self) -> None:
-        if self._dirty:
-            with suppress(OSError):  # tried again at the next one; whether there is room for more, writing tells
+        """Waits for the disk only where each batch is synced: as long as it takes, nothing is written."""
+        if self._dirty and self._fsync == EACH_BATCH:
+            self._dirty = False
+            with suppress(OSError):  # whether there is room for more, writing tells
                 os.fdatasync(self._file)
-                self._dirty = False
+        elif self._dirty and not self._syncer.busy:
+            self._dirty = False
+            self._syncer.sync(self._file)
         self._synced = monotonic()
+
+    def _leave_file(self) -> None:
+        if self._dirty or self._syncer.busy:
+            self._dirty = False
+            self._syncer.finish(self._file)
+        else:
+            os.close(self._file)
+
+    def _sync_folder(self) -> None:
+        if self._fsync == EACH_BATCH:
+            with suppress(OSError):
+                sync_folder(self._folder)
+        elif self._fsync == IN_INTERVALS:
+            self._syncer.sync_folder(self._folder)
 
     def _open(self) -> None:
         """Makes the folder, its lock and the first segment; what is there already, stays. Raises OSError."""
@@ -222,10 +267,11 @@ class SpoolWriter:
                 raise
             return  # the disk is full: the segment there is grows on, or what comes is dropped and counted
         if self._file >= 0:
-            os.close(self._file)
+            self._leave_file()
         self._file = file
         self._segment += 1
         self._written = 0
+        self._sync_folder()
 
     def _write(self, batch: Batch) -> None:
         if batch.dropped:
@@ -242,33 +288,44 @@ class SpoolWriter:
 
     def _append(self, batch: Batch) -> bool:
         """The frames and the counts behind them, whole or not at all. While there is no room the counts alone are told."""
+        if self._file < 0:
+            return False
         accepted = self._accepted + batch.records
-        told = frame(Tally(accepted + sum(self._dropped.values()), accepted, self._dropped))
-        if self._drops:
-            told = frame(self._drops.told()) + told
-        pieces = [*batch.pieces, told]
+        counts = self._counts(accepted)
+        pieces = [*batch.pieces, counts]
         if len(pieces) > MAX_PIECES or batch.size < WORTH_COPYING * len(pieces):
             pieces = [b"".join(pieces)]
         try:
             written = os.writev(self._file, pieces)
         except OSError:
             written = 0
-        if written < batch.size + len(told):
-            with suppress(OSError):
-                os.ftruncate(self._file, self._written)
+        if written < batch.size + len(counts):
+            self._take_back()
             return False
         self._accepted = accepted
         self._drops.take()
         if batch.records:
             self._alarm.kept()
         self._written += written
-        self._dirty = True
+        self._dirty = self._fsync != NEVER
         self._untold = False
         self._told = monotonic()
         if self._written > self._segment_bytes:
             self._sync()
             self._roll()
         return True
+
+    def _counts(self, accepted: int) -> bytes:
+        """What stands behind a batch: a tally, and before it whose records were dropped."""
+        tally = frame(Tally(accepted + sum(self._dropped.values()), accepted, self._dropped))
+        return frame(self._drops.told()) + tally if self._drops else tally
+
+    def _take_back(self) -> None:
+        """What was written of a batch that is not whole; a segment that keeps it ends there."""
+        try:
+            os.ftruncate(self._file, self._written)
+        except OSError:
+            self._roll()
 
     def _drop(self, reason: str, batch: Batch) -> None:
         if batch.records:

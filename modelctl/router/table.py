@@ -14,6 +14,7 @@ from modelctl.router.dial import Dialers
 from modelctl.router.redaction import Redaction
 from modelctl.router.room import Limit
 from modelctl.router.roster import Report, unheard
+from modelctl.router.sampling import editing
 from modelctl.router.target import Target
 from modelctl.traffic import Arm, Assignment, Backend, Reason, Role, Route, RoutingTable, Split, parse_unit
 
@@ -27,8 +28,8 @@ SHADOW_PENDING_BYTES = 32 * 1024 * 1024
 
 class CompiledRoute:
     """One address clients use. `cut` is how much of the target is not forwarded (the preview prefix); `gate` what is let in;
-    `choice` what comes before the split, `fields` the names of those that are recorded, and `redaction` what is
-    taken out of records, all mostly absent."""
+    `choice` what comes before the split, `fields` the names of those that are recorded, `redaction` what is
+    taken out of records, and `editing` all that is done to *served* ones, all mostly absent."""
 
     __slots__ = (
         "_decisions",
@@ -36,6 +37,7 @@ class CompiledRoute:
         "capture",
         "choice",
         "cut",
+        "editing",
         "fields",
         "gate",
         "name",
@@ -53,6 +55,7 @@ class CompiledRoute:
         self.choice: Choice | None = None
         self.fields = tuple(name.encode() for name in route.capture.headers)
         self.redaction = Redaction(route.capture.redact) if route.capture.redact else None
+        self.editing = editing(route, self.redaction)
         self.unit_field = parse_unit(route.unit).encode()
         self.path = b"" if route.path == "/" else route.path.encode()
         self.path_length = len(self.path)

@@ -26,6 +26,8 @@ from modelctl.router.roster import Report, unheard
 from modelctl.router.shadow import Evidence
 from modelctl.router.spool import Spool
 from modelctl.router.sync import Applied, TableSync, load_table
+from modelctl.router.sync_client import SyncClient
+from modelctl.router.sync_spool import SyncSpool
 from modelctl.router.table import CompiledTable, Retried, Targets
 from modelctl.router.tls import Credentials
 from modelctl.settings import Settings
@@ -132,6 +134,7 @@ class Worker:
             self._look_due = now + LOOK_SECONDS
             self._credentials.refresh()
         self._gauge.tick(now, self._connections)
+        self._spool.look()
 
     def _expire(self, connection: Connection) -> None:
         try:
@@ -150,7 +153,8 @@ class Worker:
             await asyncio.sleep(TICK)
 
     def _connection(self) -> asyncio.Protocol:
-        return cast("asyncio.Protocol", ClientConnection(self))
+        spool = self._spool
+        return cast("asyncio.Protocol", SyncClient(self, spool) if isinstance(spool, SyncSpool) else ClientConnection(self))
 
     async def _listen(self, listener: socket.socket) -> asyncio.AbstractServer | TlsServer:
         """From now on connections are accepted."""

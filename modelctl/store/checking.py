@@ -15,7 +15,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Subquery, and_, exists, f
 from modelctl.errors import ModelctlError
 from modelctl.store import schema
 from modelctl.store.columns import metadata
+from modelctl.store.days import KEYS
 from modelctl.store.engine import connect, reading
+from modelctl.store.partitions import is_partitioned
 from modelctl.store.tables import rollup, rollup_total, spool
 
 KEY = ("route", "rollout", "stage", "arm", "metric", "key")
@@ -62,7 +64,14 @@ def _tables(connection: Connection) -> Sequence[str]:
         for table in metadata.sorted_tables
         for column in table.columns
         if column.name not in there.get(table.name, set())
-    ]
+    ] + _whole(connection)
+
+
+def _whole(connection: Connection) -> list[str]:
+    if connection.dialect.name != "postgresql":
+        return []
+    whole = [name for name in KEYS if not is_partitioned(connection, name)]
+    return [f"{name} is not partitioned by day yet: run modelctl db upgrade" for name in whole]
 
 
 def _references(connection: Connection) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """What the columns of all tables have in common."""
 
-from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, MetaData, Text, text
+from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, MetaData, SmallInteger, Text, text
 
 metadata = MetaData(
     naming_convention={
@@ -31,10 +31,20 @@ def sum_column(name: str) -> Column[float]:
 
 
 def body_columns(prefix: str) -> list[Column[str] | Column[bytes] | Column[int]]:
-    """A captured body: a prefix of `size` bytes, as it was on the wire, with its content type and encoding."""
+    """A captured body: a prefix of `size` bytes, as it was on the wire, with its content type and encoding; and how it is stored
+    (`store.bodies`)."""
     return [
         text_column(f"{prefix}_type"),
         text_column(f"{prefix}_encoding"),
+        text_column(f"{prefix}_stored"),
         Column(f"{prefix}_body", LargeBinary, nullable=False),
         count_column(f"{prefix}_size"),
+    ]
+
+
+def kept_columns() -> list[Column[int]]:
+    """Whether a row's bodies were kept, and the chance of it in basis points."""
+    return [
+        Column("bodies_kept", SmallInteger, nullable=False, server_default="1"),
+        Column("bodies_share", BigInteger, nullable=False, server_default="10000"),
     ]

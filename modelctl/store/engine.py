@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from modelctl.errors import Conflict, InvalidInput, SchemaOutdated, StoreError
+from modelctl.errors import Busy, Conflict, InvalidInput, SchemaOutdated, StoreError
 
 BUSY_TIMEOUT = 5.0  # seconds a SQLite statement waits for another process's lock
 
@@ -34,6 +34,8 @@ _POSTGRESQL = {
 # SQLSTATE classes: data exception and program limit (a value does not fit), integrity constraint violation.
 _REFUSED_VALUE = ("22", "54")
 _REFUSED_ROW = ("23",)
+# A lock that was not had in time, two that waited for each other, a statement that was ended for taking too long.
+_HELD = ("55P03", "40P01", "57014")
 
 # Rows of one statement: twelve columns of each stay below the 32,766 parameters that SQLite takes.
 _ROWS = 500
@@ -67,6 +69,23 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.execution_options(modelctl_begin="BEGIN IMMEDIATE")
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def briefly(engine: Engine, *, wait_ms: int = 300, longest_ms: int = 2_000) -> Iterator[Connection]:
+    """`writing`, which in PostgreSQL waits for no lock longer than `wait_ms`, and for no statement longer than `longest_ms`: what
+    it locks, others are kept from no longer than that. Raises Busy too, when that was not enough."""
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {wait_ms}; SET LOCAL statement_timeout = {longest_ms}")
+        yield connection
+
+
+@contextmanager
+def waiting(engine: Engine) -> Iterator[Connection]:
+    """A connection without a transaction, for locks that are held across several. Raises StoreError."""
+    with _errors(engine), engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager
@@ -207,6 +226,8 @@ def _translated(error: exc.SQLAlchemyError, url: URL) -> StoreError | Conflict |
     cause = getattr(error, "orig", None)
     state = getattr(cause, "sqlstate", None) or ""
     reason = str(cause or error).strip().splitlines()[0]
+    if state in _HELD:
+        return Busy(f"somebody else's transaction holds what is needed here: {reason}")
     if isinstance(error, exc.IntegrityError) or state.startswith(_REFUSED_ROW):
         return Conflict(f"the database refuses the change, because somebody else changed the same thing: {reason}")
     if isinstance(error, exc.DataError) or state.startswith(_REFUSED_VALUE):

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Table, select, tuple_
 
 from modelctl.errors import InvalidInput
+from modelctl.store.bodies import body_of
 from modelctl.store.tables import pair, prediction
 
 PAGE = 200
@@ -71,8 +72,10 @@ def line_of(table: Table, row: Row[Any]) -> bytes:
     """
     line: Line = {"cursor": cursor_of(table, row)}
     for name, value in row._mapping.items():
-        if isinstance(value, bytes | memoryview):
-            line |= body_field(name, bytes(value))
+        if name.endswith("_body"):
+            line |= body_field(name, body_of(row, name.removesuffix("_body")))
+        elif name.endswith("_stored"):
+            continue  # bodies leave as they were on the wire
         elif name in JSON_COLUMNS:
             line[JSON_COLUMNS[name]] = None if value is None else msgspec.Raw(value.encode())
         else:

@@ -14,6 +14,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from modelctl.errors import InvalidInput, NotFound
 from modelctl.evidence import CLEAN, CUT
 from modelctl.rollout import Rollout
+from modelctl.store.bodies import body_of
 from modelctl.store.catalog import Event, read_event, read_rollout
 from modelctl.store.tables import event, pair, prediction, rollout, spool
 
@@ -121,9 +122,14 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spool(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker wrote and a recorder took over: `offered = accepted + sum(dropped.values())`."""
+    """What a worker wrote and a recorder took over: `offered = accepted + sum(dropped.values())`.
+
+    Everything before byte `offset` of segment number `segment` was recorded.
+    """
 
     name: str
+    segment: int
+    offset: int
     offered: int
     accepted: int
     dropped: dict[str, int]
@@ -219,6 +225,8 @@ def spools(connection: Connection) -> tuple[Spool, ...]:
     return tuple(
         Spool(
             name=row.name,
+            segment=row.segment,
+            offset=row.offset,
             offered=row.offered,
             accepted=row.accepted,
             dropped=msgspec.json.decode(row.dropped, type=dict[str, int]),
@@ -250,9 +258,7 @@ def _whole(cursor: str) -> int:
 
 def _body(row: Row[Any], prefix: str) -> Body:
     columns = row._mapping
-    return Body(
-        columns[f"{prefix}_type"], columns[f"{prefix}_encoding"], bytes(columns[f"{prefix}_body"]), columns[f"{prefix}_size"]
-    )
+    return Body(columns[f"{prefix}_type"], columns[f"{prefix}_encoding"], body_of(row, prefix), columns[f"{prefix}_size"])
 
 
 def _side(row: Row[Any], side: str) -> Side:

@@ -7,16 +7,20 @@ Only forwards: a schema is never taken back, because that would throw evidence a
 import argparse
 import io
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from modelctl.errors import ModelctlError, SchemaOutdated
-from modelctl.store.engine import connect, reading, writing
+from modelctl.store.engine import briefly, connect, reading, waiting
+from modelctl.store.partitioning import insist, partition_tables
 
 # Any number does, as long as everybody who upgrades a PostgreSQL database takes the same.
 _UPGRADE_LOCK = 0x6D6F64656C
@@ -38,22 +42,51 @@ def current(url: str) -> str:
 
 
 def upgrade(url: str) -> str:
-    """Brings the database at `url` to `head()`, which it returns, in one transaction; changes nothing if it is there already.
+    """Brings the database at `url` to `head()`, which it returns; changes nothing if it is there already.
 
-    Of two upgrades at once one waits for the other. Raises StoreError; SchemaOutdated if the database is newer than this program.
+    Each revision is a transaction, and each step to the daily partitions of PostgreSQL: what breaks off goes on where it was. Of
+    two upgrades at once one waits for the other. In PostgreSQL nobody waits longer than a third of a second for an upgrade that
+    waits itself. Raises StoreError, Busy when a lock was not had; SchemaOutdated if the database is newer than this program.
     """
     engine = connect(url)
     try:
-        with writing(engine) as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
-            _refuse_newer(_revision(connection), url)
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        with _alone(engine):
+            for revision in _missing(engine, url):
+                insist(partial(_upgrade_to, engine, revision))
+            if engine.dialect.name == "postgresql":
+                partition_tables(engine, at=time.time_ns() // 1000)
     finally:
         engine.dispose()
     return head()
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Holds the lock of upgrades, which is the session's: it outlives the transactions."""
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    with waiting(engine) as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+        yield
+
+
+def _missing(engine: Engine, url: str) -> list[str]:
+    """The revisions between the database's and `head()`, in their order."""
+    with reading(engine) as connection:
+        found = _revision(connection)
+    _refuse_newer(found, url)
+    scripts = ScriptDirectory.from_config(_config()).iterate_revisions("head", found or "base")
+    return [script.revision for script in scripts][::-1]
+
+
+def _upgrade_to(engine: Engine, revision: str) -> None:
+    with briefly(engine, longest_ms=0) as connection:
+        if _revision(connection) >= revision:  # SQLite: another upgrade was first
+            return
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def check(url: str) -> None:

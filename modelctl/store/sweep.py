@@ -12,14 +12,20 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, Table
 
+from modelctl.errors import Busy
 from modelctl.store import retention
+from modelctl.store.day_sweep import DayGone, DayOut, Limits, free_days, oldest_days
+from modelctl.store.days import Days
 from modelctl.store.engine import reading, writing
+from modelctl.store.partitions import detached_days
 from modelctl.store.retention import Removed
 
 MOST_ROWS = 1_000
 FEWEST_ROWS = 20
 LONG, SHORT = 0.05, 0.02
 SHORTEST_PAUSE = 0.02
+TRIES = 20
+"""How often a step is tried for which somebody else holds the lock, until the next sweep."""
 ENDED_SECONDS = 30 * 86_400
 """How long what only an open rollout needs stays behind its end."""
 
@@ -59,6 +65,7 @@ class Sweep:
     def __init__(self, engine: Engine, works: Iterable[Work]) -> None:
         self._engine = engine
         self._works = deque(works)
+        self._busy = 0
         self.pace = Pace()
         self.removed = Removed()
 
@@ -67,14 +74,23 @@ class Sweep:
         if not self._works:
             return False
         limit = self.pace.rows
+        try:
+            removed = self._done(limit)
+        except Busy:
+            self._busy += 1
+            removed = Removed(chosen=limit if self._busy < TRIES else 0)
+        self.removed = self.removed.plus(removed)
+        if removed.chosen < limit:
+            self._busy = 0
+            self._works.popleft()
+        return bool(self._works)
+
+    def _done(self, limit: int) -> Removed:
         with writing(self._engine) as connection:
             began = time.monotonic()
             removed = self._works[0](connection, limit)
         self.pace.took(time.monotonic() - began)
-        self.removed = self.removed.plus(removed)
-        if removed.chosen < limit:
-            self._works.popleft()
-        return bool(self._works)
+        return removed
 
 
 def finish(sweep: Sweep) -> None:
@@ -87,7 +103,9 @@ def sweep_of(engine: Engine, wish: Wish, *, at: int) -> Sweep:
     """The pass that makes the wish true at Unix microsecond `at`, but for the size. Raises StoreError."""
     with reading(engine) as connection:
         limits = _limits(retention.keeps(connection), wish, at=at)
-    works: list[Work] = [partial(_older, name=name, before=before) for name, before in limits.items()]
+        works: list[Work] = [DayGone(day) for day in detached_days(connection)]
+        works += _whole(free_days(connection, limits, at=at), limits=limits)
+    works += [partial(_older, name=name, before=before) for name, before in limits.items()]
     if wish.thorough:
         works += [partial(_single, name=name, before=before) for name, before in limits.items()]
     if wish.route is None:
@@ -106,7 +124,14 @@ def surplus_sweep(engine: Engine, wish: Wish) -> tuple[int, Sweep]:
     """How many of the oldest predictions are too many for the wished size, and the pass that takes them. Raises StoreError."""
     with reading(engine) as connection:
         count = retention.surplus(connection, wish.most, name=wish.route) if wish.most else 0
+        days = oldest_days(connection, count) if count and wish.route is None else []
+    if days:
+        return count, Sweep(engine, _whole(days))
     return count, Sweep(engine, [_Oldest(count, wish.route)] if count else [])
+
+
+def _whole(days: Iterable[Days], limits: Limits | None = None) -> list[Work]:
+    return [work for day in days for work in (DayOut(day, limits=limits), DayGone(day))]
 
 
 class _Oldest:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from modelctl.store.columns import Id, body_columns, count_column, metadata, sum_column, text_column
+from modelctl.store.columns import Id, body_columns, count_column, kept_columns, metadata, sum_column, text_column
 
 backend = Table(
     "backend",
@@ -156,6 +156,7 @@ prediction = Table(
     text_column("problem"),
     Column("headers", Text, nullable=False, server_default="{}"),
     Column("redacted", SmallInteger, nullable=False, server_default="0"),
+    *kept_columns(),
     *body_columns("request"),
     *body_columns("answer"),
     Index("ix_prediction_route_at", "route", "at"),
@@ -205,6 +206,7 @@ pair = Table(
     Column("candidate_probability", Double),
     Column("duplicate", SmallInteger, nullable=False, server_default="0"),
     Column("redacted", SmallInteger, nullable=False, server_default="0"),
+    *kept_columns(),
     *_side("baseline"),
     *_side("candidate"),
     *body_columns("request"),

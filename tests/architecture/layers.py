@@ -38,7 +38,7 @@ MAY_USE: Mapping[str, frozenset[str]] = {
     "nouns": frozenset({"msgspec"}),
     "kinds": frozenset({"msgspec", "jsonpath_rfc9535"}),
     "statistics": frozenset({"numpy", "scipy"}),
-    "store": frozenset({"alembic", "msgspec", "sqlalchemy"}),
+    "store": frozenset({"alembic", "msgspec", "sqlalchemy", "zstandard"}),
     "migrations": frozenset({"alembic", "sqlalchemy"}),
     "recorder": frozenset({"msgspec", "sqlalchemy"}),
     "parquet": frozenset({"msgspec", "pyarrow", "sqlalchemy"}),

@@ -212,6 +212,15 @@ def test_a_plan_says_how_long_how_likely_and_what_is_faster(catalog: "Double", m
     assert f"these are suggestions: --gate {GATE}" in ran.out
 
 
+def test_a_plan_that_would_be_refused_says_so_by_the_options_of_the_command_line(catalog: "Double", modelctl: "Run") -> None:
+    said = "--gate error_rate:guardrail:margin=0.5pt: cannot decide before max_n at 5 %, and max_n is 2,000; give --max-n 5100"
+    catalog.answers("POST", "/v1/routes/fraud:plan", PLAN | {"refusal": said})
+    out = " ".join(modelctl("plan", "fraud").out.split())
+    assert "would be refused:" in out
+    assert "cannot decide before --max-n at 5 %, and --max-n is 2,000; give --max-n 5100" in out
+    assert modelctl("plan", "fraud", "-o", "json").json["refusal"] == said
+
+
 def test_a_plan_of_what_is_open_asks_for_nothing_and_json_is_the_object_of_the_api(catalog: "Double", modelctl: "Run") -> None:
     ran = modelctl("plan", "fraud", "-o", "json")
     assert catalog.changes[0].body == {}

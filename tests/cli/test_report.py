@@ -1,14 +1,12 @@
 """The report, given what a control plane answers: its own values, encoded as it encodes them."""
 
-import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from modelctl.controlplane.judgement.companion import Companion
 from modelctl.controlplane.judgement.comparison import Row
-from modelctl.controlplane.judgement.funnel import Funnel, Loss
 from modelctl.controlplane.judgement.judging import Judgement
 from modelctl.controlplane.report.content import Aggregates, ArmSplit, Attempt, Disagreement, Report, StageLine, Trust
 from modelctl.controlplane.report.details import Details
@@ -19,31 +17,10 @@ from modelctl.controlplane.report.measure import Measure
 from modelctl.controlplane.report.noise_floor import FieldNoise, NoiseFloor
 from modelctl.controlplane.report.shapes import Accuracy, Confusion, Latency, Move, Numbers, Outcomes, Quantile
 from modelctl.controlplane.report.slices import Slice, Slices
+from tests.cli.answers import FUNNEL, answer, coloured_only_on_demand, replaced
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Double, Run
-
-FUNNEL = Funnel(
-    candidate="fraud-v7",
-    eligible=1_000,
-    sampled=990,
-    sent=980,
-    answered=975,
-    parsed=970,
-    paired=980,
-    skipped={"inflight": 10},
-    losses=(Loss("sent", 10, "the candidate's limit of shown requests in flight was reached (max_inflight)"),),
-)
-Value = TypeVar("Value", bound=msgspec.Struct)
-
-
-def replaced(value: Value, **changed: object) -> Value:
-    return msgspec.structs.replace(value, **changed)
-
-
-def answer(value: msgspec.Struct) -> dict[str, Any]:
-    decoded: dict[str, Any] = json.loads(msgspec.json.encode(value))
-    return decoded
 
 
 def row(**changed: object) -> Row:
@@ -287,12 +264,7 @@ def test_without_a_terminal_or_with_no_color_nothing_is_coloured(
     control: "Double", modelctl: "Run", *, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     control.answers("GET", "/v1/routes/fraud/report", answer(REPORT))
-    assert "\x1b" not in modelctl("report", "fraud").out
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b[" in modelctl("report", "fraud").out
-    monkeypatch.setenv("NO_COLOR", "1")
-    out = modelctl("report", "fraud").out
-    assert not any(f"\x1b[{code}" in out or f";{code}" in out for code in range(30, 38))
+    coloured_only_on_demand(modelctl, ("report", "fraud"), monkeypatch=monkeypatch)
 
 
 def measured(estimate: float | None, lower: float | None, upper: float | None, *, unit: str = "share") -> Measure:

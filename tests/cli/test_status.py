@@ -1,41 +1,30 @@
 """The status and the doctor, given what a control plane answers: its own values, encoded as it encodes them."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 import modelctl as package
 from modelctl.controlplane.automation.conducting import Barrier, Block
 from modelctl.controlplane.automation.next_moves import NextMove
 from modelctl.controlplane.fleet import WorkerStatus
-from modelctl.controlplane.judgement.funnel import Funnel, Loss
+from modelctl.controlplane.report.backlog import Backlog
 from modelctl.controlplane.report.endings import Ending
 from modelctl.controlplane.report.gate_lines import GateLine
 from modelctl.controlplane.report.status import ArmStatus, EvidenceStatus, RolloutStatus, RouteStatus, Status, VerdictLine
+from tests.cli.answers import FUNNEL as SHADOWED
+from tests.cli.answers import answer, coloured_only_on_demand, replaced
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Double, Run
 
-FUNNEL = Funnel(
-    candidate="fraud-v7",
-    eligible=1_000,
-    sampled=990,
-    sent=980,
-    answered=975,
-    parsed=970,
-    paired=980,
-    fallback=1_234,
-    skipped={"inflight": 10},
-    losses=(Loss("sent", 10, "the candidate's limit of shown requests in flight was reached (max_inflight)"),),
-)
+FUNNEL = replaced(SHADOWED, fallback=1_234)
 ROLLOUT = RolloutStatus(
     id=7,
     strategy="canary",
@@ -88,18 +77,6 @@ STATUS = Status(
     workers=(WorkerStatus(worker="router-1", version=12, alive=True), WorkerStatus(worker="router-0", version=9, alive=False)),
     evidence=EvidenceStatus(offered=1_000, accepted=999, dropped=1, committed=998, quarantined=1, duplicate=0, lag=2.5),
 )
-
-
-Value = TypeVar("Value", bound=msgspec.Struct)
-
-
-def replaced(value: Value, **changed: object) -> Value:
-    return msgspec.structs.replace(value, **changed)
-
-
-def answer(value: msgspec.Struct) -> dict[str, Any]:
-    decoded: dict[str, Any] = json.loads(msgspec.json.encode(value))
-    return decoded
 
 
 def test_the_status_says_everything_about_a_rollout_in_words(control: "Double", modelctl: "Run") -> None:
@@ -209,12 +186,7 @@ def test_without_a_terminal_or_with_no_color_nothing_is_coloured(
     control: "Double", modelctl: "Run", *, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     control.answers("GET", "/v1/status", answer(STATUS))
-    assert "\x1b" not in modelctl("status").out
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b[" in modelctl("status").out
-    monkeypatch.setenv("NO_COLOR", "1")
-    out = modelctl("status").out
-    assert not any(f"\x1b[{code}" in out or f";{code}" in out for code in range(30, 38))
+    coloured_only_on_demand(modelctl, ("status",), monkeypatch=monkeypatch)
 
 
 def doctored(control: "Double", status: Status) -> None:
@@ -259,6 +231,44 @@ def test_the_doctor_says_when_the_database_is_what_is_broken(control: "Double", 
     ran = modelctl("doctor")
     assert ran.code == 1
     assert "run `modelctl db upgrade`" in ran.out
+
+
+NOW = 1_760_000_000_000  # Unix milliseconds
+
+
+def waiting(*backlogs: Backlog) -> Status:
+    """A healthy system but for what waits."""
+    return replaced(STATUS, at=NOW, evidence=replaced(STATUS.evidence, backlogs=backlogs))
+
+
+def behind(seconds: float, *, name: str = "w0-1", records: int = 1_200) -> Backlog:
+    """A spool whose first record has waited so long."""
+    return Backlog(name=name, bytes=345_678, records=records, oldest_at=int((NOW / 1_000 - seconds) * 1_000_000))
+
+
+def test_the_doctor_shows_what_waits_in_each_spool_and_for_how_long(control: "Double", modelctl: "Run") -> None:
+    doctored(control, waiting(behind(12.0), behind(3.0, name="w1-1", records=34)))
+    ran = modelctl("doctor", "-o", "json")
+    assert ran.code == 0
+    found = {finding["what"]: (finding["state"], finding["found"]) for finding in ran.json["findings"]}
+    assert found["spools"] == ("ok", "691,356 bytes, 1,234 records wait, the oldest 12s old")
+    assert found["spool w0-1"] == ("ok", "345,678 bytes, 1,200 records wait, the oldest 12s old")
+    assert found["spool w1-1"] == ("ok", "345,678 bytes, 34 records wait, the oldest 3s old")
+
+
+def test_records_that_wait_for_minutes_are_something_broken(control: "Double", modelctl: "Run") -> None:
+    doctored(control, waiting(behind(200.0)))
+    ran = modelctl("doctor")
+    assert ran.code == 1
+    assert ran.err == "error: broken: spools, spool w0-1\n"
+    assert "the oldest 3m 20s old" in ran.out
+    assert "see whether the recorder runs" in ran.out
+
+
+def test_of_many_spools_those_that_wait_longest_have_a_line(control: "Double", modelctl: "Run") -> None:
+    doctored(control, waiting(*(behind(50.0 - number, name=f"w{number}", records=1) for number in range(30))))
+    found = [finding["what"] for finding in modelctl("doctor", "-o", "json").json["findings"]]
+    assert [what for what in found if what.startswith("spool ")] == [f"spool w{number}" for number in range(10)]
 
 
 def test_an_idle_system_is_no_broken_one(control: "Double", modelctl: "Run") -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelctl.kinds.fields import FieldClass, Tolerance, compared, exact_match, flattened
+from modelctl.kinds.fields import MOST_LEAVES, FieldClass, Tolerance, compared, exact_match, flattened
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-(10**400), 10**400), st.floats(), st.text(max_size=3))
 NAMES = st.one_of(st.sampled_from(["a", "b", "a.b", "[0]", "", "$", '"']), st.text(max_size=2))
@@ -110,3 +110,17 @@ def test_a_document_may_be_nested_deeper_than_the_stack() -> None:
         deep = [deep]
     assert list(compared(deep, deep).values()) == ["equal"]
     assert list(compared(deep, 2).values()) == ["missing", "extra"] or list(compared(deep, 2).values()) == ["extra", "missing"]
+
+
+def test_a_document_of_any_size_has_a_bounded_number_of_fields_with_paths_of_a_bounded_length() -> None:
+    many = {f"x{number:05}": number for number in range(50_000)}
+    assert len(compared(many, many)) == len(flattened(many)) == MOST_LEAVES
+    assert len(compared(many, {})) == MOST_LEAVES
+    long = {"x" * 100_000: 1, "x" * 100_001: 2}
+    assert {len(path) for path in compared(long, long)} == {160}
+
+
+def test_an_object_that_emptied_misses_its_fields_alone() -> None:
+    assert compared({"x": {"y": 1}}, {"x": {}}) == {"x.y": "missing"}
+    assert compared([], [{}]) == {"[0]": "extra"}
+    assert compared({"x": []}, {"x": {"y": 1}}) == {"x": "missing", "x.y": "extra"}

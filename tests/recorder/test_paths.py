@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.evidence import Request
+from modelctl.kinds.fields import flattened
 from modelctl.metric import Dimension, DimensionSource, Field, FieldType, Worse
 from modelctl.recorder.measuring import ABSENT, Measured, document_of, measured
-from modelctl.recorder.paths import MOST_PATHS, OTHER, differences, flat
+from modelctl.recorder.paths import MOST_PATHS, OTHER, differences
 from modelctl.recorder.readings import digest_of
 from modelctl.recorder.slicing import NONE, Asked, slices_of
 
@@ -21,8 +22,8 @@ MIRRORED = {"missing": "extra", "extra": "missing"}
 
 def test_a_document_is_flattened_to_dotted_paths_and_places_in_lists() -> None:
     document = {"a": {"b": 1, "c-d": [True, {"e": None}]}, "odd.name": "x", "none": []}
-    assert flat(document) == {"a.b": 1, "a.c-d[0]": True, "a.c-d[1].e": None, '["odd.name"]': "x", "none": []}
-    assert flat(0.5) == {"$": 0.5}
+    assert flattened(document) == {"a.b": 1, "a.c-d[0]": True, "a.c-d[1].e": None, '["odd.name"]': "x", "none": []}
+    assert flattened(0.5) == {"$": 0.5}
 
 
 @pytest.mark.parametrize(

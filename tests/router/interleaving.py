@@ -16,6 +16,8 @@ from modelctl.router.clock import Clock
 from modelctl.router.dial import Dialer, Dialers
 from modelctl.router.narrow import Narrow
 from modelctl.router.roster import unheard
+from modelctl.router.sync_client import SyncClient
+from modelctl.router.sync_spool import Waiter
 from modelctl.router.table import Targets
 from modelctl.router.worker import Worker
 from modelctl.settings import Settings
@@ -191,24 +193,40 @@ class _Dialers(Dialers):
 
 
 class _Written:
-    """A spool's writer that keeps what it is given."""
-
-    backlog = 0
-    dropped_known = 0
+    """A spool that keeps what it is given. What waits for it is told when a test says so, and at each look of the worker."""
 
     def __init__(self) -> None:
         self.records: list[bytes] = []
+        self.unwritten = False
+        self._waiting: list[Waiter] = []
 
     def append(self, payload: bytes) -> None:
         """Part of Evidence."""
         self.records.append(payload)
+        self.unwritten = True
+
+    def hold(self, waiter: Waiter) -> None:
+        """Part of Holding."""
+        assert self.unwritten
+        self._waiting.append(waiter)
+
+    def look(self) -> None:
+        """All of it is written."""
+        self.unwritten = False
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.on_written()
 
 
 class Scene:
-    """One worker, its clients' connections and those to its model servers, in the order they were made."""
+    """One worker, its clients' connections and those to its model servers, in the order they were made.
 
-    def __init__(self, loop: VirtualLoop, table: RoutingTable, *, refuses: int) -> None:
+    In `sync` mode answers wait for `written`, or for a tick of the worker.
+    """
+
+    def __init__(self, loop: VirtualLoop, table: RoutingTable, *, refuses: int, sync: bool = False) -> None:
         self.loop = loop
+        self._sync = sync
         self.refuses = refuses
         self.dials = 0
         self.clients: list[Wire] = []
@@ -231,8 +249,13 @@ class Scene:
 
     def join(self) -> Wire:
         """One more client."""
-        self.clients.append(self.wire(ClientConnection(self.worker)))
+        client = SyncClient(self.worker, self._written) if self._sync else ClientConnection(self.worker)
+        self.clients.append(self.wire(client))
         return self.clients[-1]
+
+    def written(self) -> None:
+        """The disk has everything."""
+        self._written.look()
 
     async def settle(self) -> None:
         """Let everything happen that is due."""

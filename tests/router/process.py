@@ -22,6 +22,8 @@ _LISTENING = "0A"  # the state in /proc/net/tcp
 class RouterProcess:
     """A running `python -m modelctl.router` that starts from `table`, or from the table for its port."""
 
+    module = "modelctl.router"
+
     def __init__(
         self,
         folder: Path,
@@ -41,7 +43,7 @@ class RouterProcess:
         self.log = folder / "router.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELCTL_")}
         environment |= {f"MODELCTL_{name.upper()}": value for name, value in (settings or {}).items()}
-        command = [sys.executable, "-m", "modelctl.router", "--name", "w", "--control", control, "--data-dir", str(folder)]
+        command = [sys.executable, "-m", self.module, "--name", "w", "--control", control, "--data-dir", str(folder)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--fd", str(listener.fileno())], env=environment, stderr=log, pass_fds=(listener.fileno(),)

@@ -123,7 +123,7 @@ def _load(router: RouterProcess, answered: list[str], stop: threading.Event, nam
                 return
 
 
-def _under_load(router: RouterProcess, seconds: float, end: signal.Signals) -> list[str]:
+def under_load(router: RouterProcess, seconds: float, end: signal.Signals) -> list[str]:
     """Request ids of everything that was answered before and while `end` was sent."""
     answered: list[str] = []
     stop = threading.Event()
@@ -144,7 +144,7 @@ def test_after_sigterm_under_load_every_answered_request_is_in_the_spool(
     start: Callable[..., RouterProcess], old: ModelServer
 ) -> None:
     router = start(only(old))
-    answered = _under_load(router, 0.5, signal.SIGTERM)
+    answered = under_load(router, 0.5, signal.SIGTERM)
     records = router.records()
     written = [record.request_id.decode() for record in records if isinstance(record, Served)]
     assert set(answered) <= set(written)
@@ -155,7 +155,7 @@ def test_after_sigterm_under_load_every_answered_request_is_in_the_spool(
 
 def test_after_kill_there_are_whole_frames_and_at_most_a_torn_end(start: Callable[..., RouterProcess], old: ModelServer) -> None:
     router = start(only(old))
-    answered = _under_load(router, 0.5, signal.SIGKILL)
+    answered = under_load(router, 0.5, signal.SIGKILL)
     records = router.records()
     check_tallies(records)
     written = [record.request_id.decode() for record in records if isinstance(record, Served)]

@@ -91,6 +91,7 @@ KINDS = (
     "drain",
     "lose",
     "end",
+    "written",
 )
 STEPS = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 3), st.integers(0, 15), st.integers(0, 60)), min_size=1, max_size=40
@@ -144,6 +145,8 @@ async def _play(scene: Scene, steps: list[Step], *, leave: bool) -> None:
         kind = step[0]
         if kind in ("answer", "lose", "end"):
             _to_backend(scene, kind, step)
+        elif kind == "written":
+            scene.written()
         elif kind == "time":
             await scene.wait((0.1, 0.6, 2.5, 61.0)[step[1]])
         elif kind == "table":
@@ -161,9 +164,19 @@ async def _play(scene: Scene, steps: list[Step], *, leave: bool) -> None:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.integers(0, 5), st.booleans())
 def test_nothing_is_left_and_everything_is_written_down_once(steps: list[Step], refuses: int, leave: bool) -> None:
+    _check(steps, refuses, leave=leave, sync=False)
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS, st.integers(0, 5), st.booleans())
+def test_nothing_is_left_when_answers_wait_for_the_disk(steps: list[Step], refuses: int, leave: bool) -> None:
+    _check(steps, refuses, leave=leave, sync=True)
+
+
+def _check(steps: list[Step], refuses: int, *, leave: bool, sync: bool) -> None:
     loop = VirtualLoop()
     try:
-        scene = Scene(loop, _table(1, narrow=False), refuses=refuses)
+        scene = Scene(loop, _table(1, narrow=False), refuses=refuses, sync=sync)
         loop.run_until_complete(_play(scene, steps, leave=leave))
     finally:
         loop.close()

@@ -109,7 +109,8 @@ class PairView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def show_status(call: Call) -> Status:
-    return await call.run(read_status, call.query.route, workers=call.plane.fleet.workers(), at=call.at)
+    plane = call.plane
+    return await call.run(read_status, call.query.route, workers=plane.fleet.workers(), at=call.at, spools=plane.replayer.spools)
 
 
 async def show_report(call: Call) -> Report | Response:

@@ -40,6 +40,8 @@ class ImportedLine(msgspec.Struct, frozen=True, kw_only=True):
     first_event_us: int = 0
     attempts: int = 1
     redacted: int = 0
+    bodies_kept: int = 1
+    bodies_share: int = 10_000
     headers: dict[str, str] = {}
     request_type: str = ""
     request_encoding: str = ""
@@ -75,7 +77,17 @@ def record_of(line: bytes, known: Known) -> Served:
     context = Context(row.route, 0, 0, row.table_version, row.role, row.reason, row.probability, row.unit.encode())
     identity = (bytes.fromhex(row.id), row.request_id.encode(), row.at)
     asked, given = _request(row), _answer(row)
-    return Served(*identity, context, asked, given, (), attempts=row.attempts, redacted=row.redacted)
+    return Served(
+        *identity,
+        context,
+        asked,
+        given,
+        (),
+        attempts=row.attempts,
+        redacted=row.redacted,
+        bodies_share=row.bodies_share,
+        in_sample=row.bodies_kept == 1,
+    )
 
 
 def _check(row: ImportedLine, known: Known) -> None:
@@ -94,6 +106,7 @@ def _check(row: ImportedLine, known: Known) -> None:
         or not 0 <= row.probability <= 10_000
         or row.status > 999
         or not 0 <= row.redacted < 16
+        or not 0 <= row.bodies_share <= 10_000
     ):
         raise InvalidInput("a time, count, share or status is below 0 or too large")
 

@@ -15,6 +15,7 @@ from modelctl.endpoint import parse_endpoint
 from modelctl.evidence import REQUEST_LEFT_OUT, REQUEST_REDACTED, SENT, Answer, Compared, Context, Request, Served
 from modelctl.kinds import Outcome
 from modelctl.rollout import Rollout
+from modelctl.store.bodies import body_of
 from modelctl.traffic import ALL, CHOSEN, Backend, Reason, Role
 
 # Why a recorded prediction is not replayed.
@@ -22,6 +23,7 @@ TRUNCATED_REQUEST = "request-truncated"  # its body was not recorded whole
 TRUNCATED_ANSWER = "answer-truncated"  # the baseline's answer was not
 REDACTED_REQUEST = "request-redacted"  # the route's rules took something out of it
 REDACTED_ANSWER = "answer-redacted"  # or out of the baseline's answer: a difference may be what was taken out
+NOT_KEPT = "bodies-not-kept"  # the route keeps a sample of its bodies, and this request is not in it
 CHOSEN_ARM = "chosen-arm"  # nobody's share led to it: a preview, a rule, an addressed arm, or a fallback
 UNFINISHED = "unfinished"  # its client left, or it became a tunnel: there is no answer to compare with
 ODD_TARGET = "odd-target"  # bytes in its path that were not recorded as they came
@@ -34,11 +36,13 @@ def reason_against(row: Row[Any]) -> str:
         return CHOSEN_ARM
     if row.outcome in (Outcome.CANCELLED, Outcome.SWITCHED):
         return UNFINISHED
+    if not row.bodies_kept:
+        return NOT_KEPT
     if row.redacted:
         return REDACTED_REQUEST if row.redacted & (REQUEST_REDACTED | REQUEST_LEFT_OUT) else REDACTED_ANSWER
-    if len(row.request_body) < row.request_size:
+    if len(body_of(row, "request")) < row.request_size:
         return TRUNCATED_REQUEST
-    if len(row.answer_body) < row.answer_size:
+    if len(body_of(row, "answer")) < row.answer_size:
         return TRUNCATED_ANSWER
     return "" if row.target.isascii() and "\\" not in row.target and row.target.startswith("/") else ODD_TARGET
 
@@ -51,7 +55,7 @@ def served_again(row: Row[Any], rollout: Rollout) -> Served:
         row.target.encode(),
         row.request_type.encode(),
         row.request_encoding.encode(),
-        bytes(row.request_body),
+        body_of(row, "request"),
         row.request_size,
         tuple((name.encode(), value.encode()) for name, value in fields.items()),
     )
@@ -100,7 +104,7 @@ def _answer(row: Row[Any]) -> Answer:
         row.first_byte_us,
         row.answer_type.encode(),
         row.answer_encoding.encode(),
-        bytes(row.answer_body),
+        body_of(row, "answer"),
         row.answer_size,
         row.first_event_us,
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -14,6 +15,7 @@ from modelctl.controlplane.fleet import WorkerStatus
 from modelctl.controlplane.judgement.funnel import Funnel
 from modelctl.controlplane.judgement.inquiry import judged_evidence
 from modelctl.controlplane.judgement.sums import Sums
+from modelctl.controlplane.report.backlog import Backlog, backlogs
 from modelctl.controlplane.report.content import summarise
 from modelctl.controlplane.report.endings import Ending, ending_of
 from modelctl.controlplane.report.gate_lines import GateLine, gate_lines
@@ -100,7 +102,10 @@ class RouteStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class EvidenceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Records on their way to the database, over all spools. `lag` is the seconds since a recorder last committed, or None.
-    `reasons` are the dropped ones by why."""
+
+    `reasons` are the dropped ones by why. `backlogs` are the spools on the control plane's machine in which something waits, the
+    oldest first.
+    """
 
     offered: int
     accepted: int
@@ -110,6 +115,7 @@ class EvidenceStatus(msgspec.Struct, frozen=True, kw_only=True):
     duplicate: int
     lag: float | None
     reasons: dict[str, int] = {}
+    backlogs: tuple[Backlog, ...] = ()
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,8 +128,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     evidence: EvidenceStatus
 
 
-def read_status(engine: Engine, route: str | None, *, workers: Sequence[WorkerStatus], at: int) -> Status:
-    """The status of one route or of all, at Unix microsecond `at`. Raises NotFound."""
+def read_status(
+    engine: Engine, route: str | None, *, workers: Sequence[WorkerStatus], at: int, spools: Path | None = None
+) -> Status:
+    """The status of one route or of all, at Unix microsecond `at`, with what waits below `spools`. Raises NotFound."""
     with transaction(engine) as connection:
         catalog = store.load(connection)
         chosen = catalog.routes if route is None else (catalog.route(route),)
@@ -132,7 +140,7 @@ def read_status(engine: Engine, route: str | None, *, workers: Sequence[WorkerSt
             at=at // 1000,
             routes=tuple(_route(connection, catalog, route=entry, at=at) for entry in chosen),
             workers=tuple(workers),
-            evidence=_evidence(reading.spools(connection), at=at),
+            evidence=_evidence(reading.spools(connection), at=at, root=spools),
         )
 
 
@@ -213,7 +221,7 @@ def _observed(arm: Arm, arms: Sequence[Arm], *, sums: Sums) -> float | None:
     return ALL * sums.n(arm.backend, "requests") / total if total else None
 
 
-def _evidence(spools: Sequence[Spool], *, at: int) -> EvidenceStatus:
+def _evidence(spools: Sequence[Spool], *, at: int, root: Path | None) -> EvidenceStatus:
     newest = max((spool.updated_at for spool in spools), default=None)
     return EvidenceStatus(
         offered=sum(spool.offered for spool in spools),
@@ -224,4 +232,5 @@ def _evidence(spools: Sequence[Spool], *, at: int) -> EvidenceStatus:
         duplicate=sum(spool.duplicate for spool in spools),
         lag=None if newest is None else max(0.0, (at - newest) / 1_000_000),
         reasons=dict(sum((Counter(spool.dropped) for spool in spools), Counter())),
+        backlogs=backlogs(root, spools) if root is not None else (),
     )
