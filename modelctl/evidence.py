@@ -1,12 +1,14 @@
 """What a router writes down, and its wire form in the spool.
 
-A worker appends frames to its spool; a recorder reads them. Three records exist:
+A worker appends frames to its spool; a recorder reads them. Four records exist:
 
 - *Served*: one arm answered one request of a client.
 - *Compared*: the baseline answered it and a candidate was shown it: the request and both answers together, so that
   nothing downstream joins anything.
 - *Tally*: how many records the worker had offered, accepted and dropped when it wrote this batch. Tallies are cumulative per
   spool, so at any position of a spool `offered = accepted + dropped`, and `accepted` is the number of records before it.
+- *Drops*: whose records were dropped since the Drops before it: what makes the evidence about an arm incomplete. Written only
+  when there are any, and like a tally counted among no records.
 
 A frame is `u32 length | u32 crc32 | u8 version | payload`, little-endian; length and checksum are those of the payload,
 which is MessagePack. Fields are positional: new ones go to the end and have a default.
@@ -28,6 +30,11 @@ MAX_PAYLOAD = 128 * 1024 * 1024
 # A spool is one folder per boot of a worker: segments in the order of their names, and a file its owner holds a lock on.
 SEGMENT_SUFFIX = ".seg"
 LOCK_FILE = "lock"
+
+# Beside the spools: what could not be recorded, a file with one frame each, and the reason in a file beside it.
+QUARANTINE = "quarantine"
+FRAME_SUFFIX = ".frame"
+REASON_SUFFIX = ".reason"
 
 
 def segment_name(number: int) -> str:
@@ -168,7 +175,26 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, tag="t"):
     dropped: dict[str, int]
 
 
-Record = Served | Compared | Tally
+class Dropped(msgspec.Struct, frozen=True, array_like=True):
+    """`n` records of one arm in one stage that were dropped for one reason: answers to clients, or as a shadow (`pair`)."""
+
+    route: str
+    rollout: int
+    stage: int
+    arm: str
+    pair: bool
+    reason: str
+    n: int
+
+
+class Drops(msgspec.Struct, frozen=True, array_like=True, tag="d"):
+    """What was dropped up to the Unix microsecond `at` and was not told before."""
+
+    at: int
+    dropped: tuple[Dropped, ...]
+
+
+Record = Served | Compared | Tally | Drops
 
 
 class _Joined(msgspec.Struct, frozen=True, array_like=True, tag="c"):

@@ -13,7 +13,8 @@ from sqlalchemy.pool import NullPool
 
 from modelctl.store import schema
 from modelctl.store.tables import rollup
-from tests.clients.programs import missing
+from tests import small_disk
+from tests.clients import programs
 
 with warnings.catch_warnings():
     # It asks for XDG_RUNTIME_DIR while it is imported, which no login session set on a build machine.
@@ -57,16 +58,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> list[str]:
     """Says what will not be tested here."""
-    return [f"LEFT OUT: the tests that need {program}, which this machine does not have" for program in missing()]
+    return [f"LEFT OUT: the tests that need {program}, which this machine does not have" for program in _missing()]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out what cannot run here, as the header says."""
-    absent = missing()
+    absent = _missing()
     left = [item for item in items if any(mark.args[0] in absent for mark in item.iter_markers("external"))]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
+
+
+def _missing() -> list[str]:
+    return [*programs.missing(), *small_disk.missing()]
 
 
 def _run(url: str, *commands: str) -> None:

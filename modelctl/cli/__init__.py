@@ -22,6 +22,7 @@ from modelctl.cli import (
     import_,
     plan,
     processes,
+    quarantine,
     records,
     replay,
     report,
@@ -80,6 +81,7 @@ app.add_typer(decisions.commands, name="decision")
 app.add_typer(rules.commands, name="rule")
 app.add_typer(freezes.commands, name="freeze")
 app.add_typer(feedback.commands, name="feedback")
+app.add_typer(quarantine.commands, name="evidence")
 app.add_typer(database.commands, name="db")
 
 

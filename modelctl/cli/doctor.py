@@ -92,9 +92,12 @@ def _evidence(evidence: Evidence) -> Iterator[Finding]:
     else:
         yield _recorder(evidence, evidence.lag)
     if evidence.dropped:
-        yield Finding("dropped records", "warning", count(evidence.dropped), "give the spool more room: MODELCTL_SPOOL_MAX_BYTES")
+        found = f"{count(evidence.dropped)}{evidence.why_dropped}"
+        yield Finding(
+            "dropped records", "warning", found, "give the spool more room: on its disk, or with MODELCTL_SPOOL_MAX_BYTES"
+        )
     if evidence.quarantined:
-        yield Finding("quarantined records", "warning", count(evidence.quarantined), "see the quarantine folder beside the spool")
+        yield Finding("quarantined records", "warning", count(evidence.quarantined), "see why: modelctl evidence quarantine")
 
 
 def _recorder(evidence: Evidence, lag: float) -> Finding:

@@ -157,6 +157,13 @@ class Evidence(msgspec.Struct, frozen=True):
     duplicate: int = 0
     lag: float | None = None
     backlogs: tuple[Backlog, ...] = ()
+    reasons: dict[str, int] = {}
+
+    @property
+    def why_dropped(self) -> str:
+        """The dropped ones by why, behind their number; empty when there are none."""
+        parts = [f"{reason} {n:,}" for reason, n in sorted(self.reasons.items())]
+        return f" ({', '.join(parts)})" if parts else ""
 
     @property
     def pending(self) -> int:

@@ -129,4 +129,5 @@ def evidence_line(evidence: Evidence) -> Text:
     """How many records were offered and what became of them."""
     lag = "nothing recorded yet" if evidence.lag is None else f"last recorded {duration(evidence.lag)} ago"
     parts = [f"{name} {count(getattr(evidence, name))}" for name in ("offered", "accepted", "dropped", "committed", "quarantined")]
+    parts[2] += evidence.why_dropped
     return line(f"evidence: {' · '.join(parts)} · {lag}")

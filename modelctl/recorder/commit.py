@@ -7,7 +7,8 @@ import msgspec
 from sqlalchemy import Connection, Engine, select, update
 
 from modelctl.errors import StoreError
-from modelctl.evidence import Tally
+from modelctl.evidence import Drops, Tally
+from modelctl.recorder.drop_sums import add_drops
 from modelctl.recorder.fresh import Fresh, Question, find_fresh
 from modelctl.recorder.joints import joints
 from modelctl.recorder.labels import LOCK, add_all, awaken, joined_facts, pivots_of
@@ -39,11 +40,12 @@ class Progress(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What lies between a position and `end`. `tally` is the last one among it."""
+    """What lies between a position and `end`. `tally` is the last one among it, `drops` are all."""
 
     readings: Sequence[Reading]
     end: Position
     tally: Tally | None = None
+    drops: Sequence[Drops] = ()
     quarantined: int = 0
     corrupt_bytes: int = 0
 
@@ -106,6 +108,7 @@ class Writer:
                 fold = self._fold(plan, plan.proposed | self._pivots | settled)
             book = fold.book.with_pivots(self._pivots | settled)
             add_all(book, facts)
+            add_drops(book.ledger, batch.drops)
             write_sums(connection, book)
             awaken(connection, waiting)
         self._pivots |= settled

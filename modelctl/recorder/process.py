@@ -7,10 +7,9 @@ import random
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -26,11 +25,11 @@ _NEW_OBJECTS = 500_000  # more than a batch has at any time
 
 
 def log(event: str, **facts: object) -> None:
-    """One line of JSON on stderr."""
+    """One line of JSON on stderr, if there is room for it: it may be a file on a full disk."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     line = msgspec.json.encode({"time": now, "process": "recorder", "event": event, **facts})
-    sys.stderr.buffer.write(line + b"\n")
-    sys.stderr.buffer.flush()
+    with suppress(OSError):
+        os.write(2, line + b"\n")
 
 
 def collect_seldom() -> None:
@@ -113,10 +112,15 @@ def only_reader(root: Path, stop: Stop, *, log: Log) -> Iterator[bool]:
 
         taken = insist(take, stop, log=log)
         if taken:
-            file.truncate(0)
-            file.write(str(os.getpid()).encode())
-            file.flush()
+            _sign(file.fileno())
         yield taken
+
+
+def _sign(lock: int) -> None:
+    """Says who holds the lock, if the disk has room for it: recording is what makes room."""
+    os.ftruncate(lock, 0)
+    with suppress(OSError):
+        os.write(lock, str(os.getpid()).encode())
 
 
 def _holder(root: Path) -> str:

@@ -4,10 +4,8 @@ import os
 from pathlib import Path
 from zlib import crc32
 
-from modelctl.evidence import HEADER, VERSION
+from modelctl.evidence import FRAME_SUFFIX, HEADER, QUARANTINE, REASON_SUFFIX, VERSION
 from modelctl.recorder.spool_reader import Located
-
-FOLDER = "quarantine"
 
 
 def set_aside(root: Path, spool: str, *, frame: Located, reason: str) -> Path:
@@ -15,10 +13,10 @@ def set_aside(root: Path, spool: str, *, frame: Located, reason: str) -> Path:
 
     Returns the frame's file. Raises OSError.
     """
-    folder = root / FOLDER
+    folder = root / QUARANTINE
     folder.mkdir(exist_ok=True)
-    path = folder / f"{spool}-{frame.start.segment}-{frame.start.offset}.frame"
-    _write(path.with_suffix(".reason"), f"{reason}\n".encode("utf-8", "backslashreplace"))
+    path = folder / f"{spool}-{frame.start.segment}-{frame.start.offset}{FRAME_SUFFIX}"
+    _write(path.with_suffix(REASON_SUFFIX), f"{reason}\n".encode("utf-8", "backslashreplace"))
     _write(path, HEADER.pack(len(frame.payload), crc32(frame.payload), VERSION) + frame.payload)
     return path
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 
 from modelctl.errors import Conflict, Corrupt, InvalidInput, ModelctlError
-from modelctl.evidence import Compared, Record, Served, Tally, decode
+from modelctl.evidence import Compared, Drops, Record, Served, Tally, decode
 from modelctl.recorder.commit import Batch, Progress, Writer, load_progress
 from modelctl.recorder.known import Known
 from modelctl.recorder.labels import Joiner
@@ -30,11 +30,12 @@ Log = Callable[..., None]
 
 
 class Item(NamedTuple):
-    """One frame and what it came to: a reading, a tally, or the reason why it is neither."""
+    """One frame and what it came to: a reading, a tally, drops, or the reason why it is none of them."""
 
     frame: Located
     reading: Reading | None = None
     tally: Tally | None = None
+    drops: Drops | None = None
     reason: str = ""
 
 
@@ -106,6 +107,8 @@ class Recorder:
             return Item(frame, reason=str(record))
         if isinstance(record, Tally):
             return Item(frame, tally=record)
+        if isinstance(record, Drops):
+            return Item(frame, drops=record)
         try:
             return Item(frame, self._known.read(record))
         except Exception as error:  # noqa: BLE001  (a kind promises not to raise; one broken answer must not stop all others)
@@ -114,7 +117,7 @@ class Recorder:
     def _write(self, progress: Progress, items: Sequence[Item], *, end: Position, corrupt_bytes: int = 0) -> Progress:
         """Commits `items`; when the database refuses one, halves them until it stands alone, and sets that one aside."""
         try:
-            return self._commit(progress, items, end=end, corrupt_bytes=corrupt_bytes)
+            return self._commit_fresh(progress, items, end=end, corrupt_bytes=corrupt_bytes)
         except (InvalidInput, Conflict) as error:
             if len(items) > 1:
                 middle = len(items) // 2
@@ -124,6 +127,13 @@ class Recorder:
                 raise
             return self._commit(progress, [Item(items[0].frame, reason=str(error))], end=end)
 
+    def _commit_fresh(self, progress: Progress, items: Sequence[Item], *, end: Position, corrupt_bytes: int) -> Progress:
+        """Once more when a key was taken meanwhile: what another recorder has written since the look is known then."""
+        try:
+            return self._commit(progress, items, end=end, corrupt_bytes=corrupt_bytes)
+        except Conflict:
+            return self._commit(progress, items, end=end, corrupt_bytes=corrupt_bytes)
+
     def _commit(self, progress: Progress, items: Sequence[Item], *, end: Position, corrupt_bytes: int = 0) -> Progress:
         refused = [item for item in items if item.reason]
         paths = [set_aside(self._root, progress.name, frame=item.frame, reason=item.reason) for item in refused]
@@ -131,6 +141,7 @@ class Recorder:
             [item.reading for item in items if item.reading is not None],
             end,
             tally=next((item.tally for item in reversed(items) if item.tally is not None), None),
+            drops=tuple(item.drops for item in items if item.drops is not None),
             quarantined=len(refused),
             corrupt_bytes=corrupt_bytes,
         )

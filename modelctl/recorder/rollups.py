@@ -37,6 +37,9 @@ error, timeout, number, field:NAME, accuracy, log_loss, brier, absolute_error or
       noise_field      key: JSON [path, raw | noise | both]
       funnel           key: eligible, sampled, sent, skipped:FATE, answered, parsed, paired, noise; duplicate: the candidate was
                        compared on the same question before, so the pair is in no other sum
+    about records that a worker dropped, at the minute it told so
+      dropped          key: reason (disk-full, spool-full, write-failed, buffer-full). Answers to clients
+      pair_dropped     likewise, about the candidate of a pair
     about a candidate whose breaker was open, one count per request that the baseline answered for it
       units            the shares were kept: it is the answer that is not its own
       funnel           key: fallback

@@ -43,9 +43,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def report(name: str, event: str, *, text: str = "") -> None:
-    """One line of JSON on standard error."""
+    """One line of JSON on standard error, if there is room for it: it may be a file on a full disk."""
     line = {"at": time_ns() // 1_000_000, "process": "router", "worker": name, "event": event, "message": text}
-    os.write(2, msgspec.json.encode(line) + b"\n")
+    with contextlib.suppress(OSError):
+        os.write(2, msgspec.json.encode(line) + b"\n")
 
 
 def _credentials(settings: Settings, name: str) -> Credentials | None:
@@ -74,7 +75,7 @@ def _announce(descriptor: int) -> None:
 def _spool(name: str, settings: Settings, *, loop: asyncio.AbstractEventLoop, say: Report) -> Spool:
     """A new one, with a folder of its own."""
     folder = settings.spool_dir / f"{name}-{time_ns() // 1000:x}-{os.getpid()}"
-    writer = SpoolWriter(folder, settings.spool_max_bytes, fsync=settings.spool_fsync)
+    writer = SpoolWriter(folder, settings.spool_max_bytes, fsync=settings.spool_fsync, report=say)
     if settings.spool_mode == SYNC:
         return SyncSpool(writer, loop, max_bytes=settings.spool_buffer_bytes, report=say)
     return Spool(writer, loop.call_later, max_bytes=settings.spool_buffer_bytes)

@@ -8,6 +8,7 @@ What does not fit, in memory or on the disk, is dropped newest first and counted
 back.
 """
 
+import errno
 import fcntl
 import os
 import queue
@@ -18,7 +19,10 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Tally, frame, framed, header, segment_name
+from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Dropped, Tally, frame, framed, header, segment_name
+from modelctl.router.alarm import Alarm
+from modelctl.router.drops import DropBook
+from modelctl.router.roster import Report, unheard
 from modelctl.router.syncer import Syncer, sync_folder
 from modelctl.settings import EACH_BATCH, IN_INTERVALS, NEVER
 
@@ -38,12 +42,21 @@ BUFFER_FULL = "buffer-full"
 SPOOL_FULL = "spool-full"
 DISK_FULL = "disk-full"
 WRITE_FAILED = "write-failed"
+_WHY = {
+    SPOOL_FULL: "the spool has its most bytes (MODELCTL_SPOOL_MAX_BYTES): does the recorder run, and does the database answer?",
+    DISK_FULL: f"less than {DISK_FREE_SHARE:.0%} of its disk is free: make room",
+    WRITE_FAILED: "its folder or disk cannot be written",
+}
+
+# A worker that starts on such a disk serves, and counts what it drops until it can write.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 class Batch(NamedTuple):
     """What the loop hands to the thread: the bytes of `records` frames, and how many records were dropped before them in all.
 
-    `told` is called when they are written, and synced where each batch is, or dropped.
+    `told` is called when they are written, and synced where each batch is, or dropped. `drops` says whose the dropped ones were,
+    of those it did not say before.
     """
 
     pieces: list[bytes]
@@ -51,6 +64,10 @@ class Batch(NamedTuple):
     size: int
     dropped: int
     told: Callable[[], object] | None = None
+    drops: tuple[Dropped, ...] = ()
+
+
+_NOTHING = Batch([], 0, 0, 0)
 
 
 class Spool:
@@ -67,6 +84,7 @@ class Spool:
         self._count = 0
         self._size = 0
         self._dropped = 0
+        self._drops = DropBook()
         self._scheduled = False
         self._pause = BATCH_SECONDS
 
@@ -75,6 +93,7 @@ class Spool:
         size = HEADER.size + len(payload)
         if self._size + self._writer.backlog + size > self._max_bytes:
             self._dropped += 1
+            self._drops.note(payload, BUFFER_FULL)
         else:
             self._size += size
             self._count += 1
@@ -96,7 +115,8 @@ class Spool:
     def flush(self) -> None:
         """Hand what is there to the thread now."""
         if self._to_tell:
-            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped, told=self._told))
+            drops = self._drops.take()
+            self._writer.put(Batch(self._pieces, self._count, self._size, self._dropped, told=self._told, drops=drops))
             self._pieces = []
             self._size = self._count = 0
 
@@ -116,14 +136,13 @@ class Spool:
 class SpoolWriter:
     """The thread's side: owns the folder, the segment and the counts."""
 
-    def __init__(self, folder: Path, max_bytes: int, *, fsync: str = IN_INTERVALS) -> None:
-        folder.mkdir(parents=True)
+    def __init__(self, folder: Path, max_bytes: int, *, fsync: str = IN_INTERVALS, report: Report = unheard) -> None:
         self._folder = folder
+        self._alarm = Alarm(report, folder)
         self._fsync = fsync
         self._max_bytes = max_bytes
         self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)  # only whole segments are deleted: there must be some
-        self._lock = (folder / LOCK_FILE).open("wb")
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock = -1
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._put_bytes = 0
         self._done_bytes = 0
@@ -133,6 +152,7 @@ class SpoolWriter:
         self._written = 0
         self._accepted = 0
         self._dropped: dict[str, int] = {}
+        self._drops = DropBook()
         self._synced = 0.0
         self._dirty = False
         self._checked = 0.0
@@ -140,7 +160,11 @@ class SpoolWriter:
         self._untold = False
         self._full = ""
         self._syncer = Syncer()
-        self._roll()
+        try:
+            self._open()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
@@ -162,7 +186,8 @@ class SpoolWriter:
         self._queue.put(None)
         self._thread.join()
         self._syncer.close()
-        self._lock.close()
+        if self._lock >= 0:
+            os.close(self._lock)
 
     # -- the thread
 
@@ -175,8 +200,9 @@ class SpoolWriter:
                 continue
             if batch is None:
                 if self._untold:
-                    self._append(Batch([], 0, 0, 0))
-                self._leave_file()
+                    self._append(_NOTHING)
+                if self._file >= 0:
+                    self._leave_file()
                 return
             self._write(batch)
             self._done_bytes += batch.size
@@ -222,6 +248,14 @@ class SpoolWriter:
         elif self._fsync == IN_INTERVALS:
             self._syncer.sync_folder(self._folder)
 
+    def _open(self) -> None:
+        """Makes the folder, its lock and the first segment; what is there already, stays. Raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._lock < 0:
+            self._lock = os.open(self._folder / LOCK_FILE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._roll()
+
     def _roll(self) -> None:
         """The next segment: an older one can be deleted as soon as the database has all of it."""
         path = self._folder / segment_name(self._segment + 1)
@@ -241,30 +275,37 @@ class SpoolWriter:
 
     def _write(self, batch: Batch) -> None:
         if batch.dropped:
+            self._untold = self._untold or batch.dropped != self._dropped.get(BUFFER_FULL)
             self._dropped[BUFFER_FULL] = batch.dropped
+            self._drops.add(batch.drops)
         full = self._shortage()
         if full:
-            self._drop(full, batch.records)
+            self._drop(full, batch)
             if monotonic() - self._told > SHORTAGE_SECONDS:
-                self._append(Batch([], 0, 0, 0))
+                self._append(_NOTHING)
         elif not self._append(batch):
-            self._drop(WRITE_FAILED, batch.records)
+            self._drop(WRITE_FAILED, batch)
 
     def _append(self, batch: Batch) -> bool:
         """The frames and the counts behind them, whole or not at all. While there is no room the counts alone are told."""
+        if self._file < 0:
+            return False
         accepted = self._accepted + batch.records
-        tally = frame(Tally(accepted + sum(self._dropped.values()), accepted, self._dropped))
-        pieces = [*batch.pieces, tally]
+        counts = self._counts(accepted)
+        pieces = [*batch.pieces, counts]
         if len(pieces) > MAX_PIECES or batch.size < WORTH_COPYING * len(pieces):
             pieces = [b"".join(pieces)]
         try:
             written = os.writev(self._file, pieces)
         except OSError:
             written = 0
-        if written < batch.size + len(tally):
+        if written < batch.size + len(counts):
             self._take_back()
             return False
         self._accepted = accepted
+        self._drops.take()
+        if batch.records:
+            self._alarm.kept()
         self._written += written
         self._dirty = self._fsync != NEVER
         self._untold = False
@@ -274,6 +315,11 @@ class SpoolWriter:
             self._roll()
         return True
 
+    def _counts(self, accepted: int) -> bytes:
+        """What stands behind a batch: a tally, and before it whose records were dropped."""
+        tally = frame(Tally(accepted + sum(self._dropped.values()), accepted, self._dropped))
+        return frame(self._drops.told()) + tally if self._drops else tally
+
     def _take_back(self) -> None:
         """What was written of a batch that is not whole; a segment that keeps it ends there."""
         try:
@@ -281,9 +327,11 @@ class SpoolWriter:
         except OSError:
             self._roll()
 
-    def _drop(self, reason: str, count: int) -> None:
-        if count:
-            self._dropped[reason] = self._dropped.get(reason, 0) + count
+    def _drop(self, reason: str, batch: Batch) -> None:
+        if batch.records:
+            self._dropped[reason] = self._dropped.get(reason, 0) + batch.records
+            self._drops.note_frames(batch.pieces, reason)
+            self._alarm.dropped(batch.records, _WHY[reason], now=monotonic())
             self._untold = True
 
     def _shortage(self) -> str:
@@ -292,6 +340,8 @@ class SpoolWriter:
         if now - self._checked > SHORTAGE_SECONDS:
             self._checked = now
             try:
+                if self._file < 0:
+                    self._open()
                 self._full = self._look_up_shortage()
             except OSError:  # the folder is not there any more: what is written into its files is lost
                 self._full = WRITE_FAILED

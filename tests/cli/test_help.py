@@ -77,6 +77,7 @@ def test_the_commands_of_this_version_are_all_there() -> None:
         *((("decision", verb)) for verb in ("list", "bundle")),
         *((("rule", verb)) for verb in ("add", "list", "remove")),
         *((("freeze", verb)) for verb in ("add", "list", "remove")),
+        *((("evidence", verb)) for verb in ("quarantine", "show", "requeue")),
         ("feedback", "send"),
         ("feedback", "import"),
         ("db", "upgrade"),

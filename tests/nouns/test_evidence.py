@@ -17,6 +17,8 @@ from modelctl.evidence import (
     Answer,
     Compared,
     Context,
+    Dropped,
+    Drops,
     Record,
     Request,
     Served,
@@ -69,8 +71,10 @@ served = st.builds(
     answer=answers,
     shown=st.lists(st.tuples(words, words), max_size=3).map(tuple),
 )
+dropped = st.builds(Dropped, route=words, rollout=counts, stage=counts, arm=words, pair=st.booleans(), reason=words, n=counts)
 records: st.SearchStrategy[Record] = st.one_of(
     served,
+    st.builds(Drops, at=counts, dropped=st.lists(dropped, max_size=3).map(tuple)),
     st.builds(Compared, served=served, shadow=answers),
     st.builds(Tally, offered=counts, accepted=counts, dropped=st.dictionaries(words, counts, max_size=3)),
 )
@@ -223,7 +227,7 @@ def test_any_payload_is_a_record_or_corrupt(payload: bytes) -> None:
         record = decode(payload)
     except Corrupt:
         return
-    assert isinstance(record, Served | Compared | Tally)
+    assert isinstance(record, Served | Compared | Tally | Drops)
 
 
 @pytest.mark.parametrize(

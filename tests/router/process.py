@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
-from modelctl.evidence import SEGMENT_SUFFIX, Compared, Record, Served, Tally, decode, frames
+from modelctl.evidence import SEGMENT_SUFFIX, Compared, Drops, Record, Served, Tally, decode, frames
 from modelctl.router.sync import save_table
 from modelctl.traffic import RoutingTable, encode_table
 from tests.router.wire import PATIENCE, Client, Reply
@@ -138,7 +138,7 @@ class RouterProcess:
 
 
 def _id_of(record: Record) -> str:
-    if isinstance(record, Tally):
+    if isinstance(record, Tally | Drops):
         return ""
     served = record.served if isinstance(record, Compared) else record
     return served.request_id.decode()
@@ -157,7 +157,7 @@ def check_tallies(records: Iterable[Record]) -> None:
         if isinstance(record, Tally):
             assert record.offered == record.accepted + sum(record.dropped.values())
             assert record.accepted == seen
-        else:
+        elif isinstance(record, Served | Compared):
             seen += 1
 
 

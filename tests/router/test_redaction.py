@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.errors import InvalidInput
-from modelctl.evidence import ANSWER_LEFT_OUT, ANSWER_REDACTED, REQUEST_LEFT_OUT, REQUEST_REDACTED, Answer, Compared, Tally
+from modelctl.evidence import ANSWER_LEFT_OUT, ANSWER_REDACTED, REQUEST_LEFT_OUT, REQUEST_REDACTED, Answer, Compared, Served
 from modelctl.recorder.readings import ComparedReading
 from modelctl.router.redaction import Redaction
 from modelctl.traffic import Backend, Capture, Route, RoutingTable
@@ -67,7 +67,7 @@ def test_nothing_of_it_is_in_spool_database_or_log(
 def _recorded(router: RouterProcess, spool: Path, url: str) -> None:
     """What the database has of it."""
     register(url)
-    Worker(spool).write([record for record in router.records() if not isinstance(record, Tally)])
+    Worker(spool).write([record for record in router.records() if isinstance(record, Served | Compared)])
     drain(url, spool)
     predictions, pairs = rows(url, "prediction"), rows(url, "pair")
     assert [row["redacted"] for row in predictions] == [5, 6, 6, 6]

@@ -26,6 +26,7 @@ from modelctl.controlplane.api import (
     exports,
     freezes,
     imports,
+    quarantine,
     replays,
     rollouts,
     routes,
@@ -96,6 +97,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *evidence.ENDPOINTS,
     *exports.ENDPOINTS,
     *imports.ENDPOINTS,
+    *quarantine.ENDPOINTS,
     *replays.ENDPOINTS,
     *tables.ENDPOINTS,
 )

@@ -55,13 +55,14 @@ async def import_predictions(call: Call) -> Imported:
 
 
 async def show_import(call: Call) -> Imported:
-    return await call.run(_progress, call.name())
+    return await call.run(progress_of, call.name(), kind="import-")
 
 
-def _progress(engine: Engine, name: str) -> Imported:
+def progress_of(engine: Engine, name: str, *, kind: str) -> Imported:
+    """How far the recorder is with the spool `name`, which begins with `kind`. Raises NotFound."""
     with store.reading(engine) as connection:
         found = next((one for one in reading.spools(connection) if one.name == name), None)
-    if found is None or not name.startswith("import-"):
+    if found is None or not name.startswith(kind):
         raise NotFound(f"the recorder has read nothing of {name!r} yet: does one run on the machine of this control plane?")
     return Imported(name=name, taken=found.accepted, recorded=found.committed, known=found.duplicate, quarantined=found.quarantined)
 

@@ -8,6 +8,7 @@ from modelctl.rollout import Rollout
 _ALWAYS = (
     *("requests", "units", "error", "pair_error", "funnel", "agreement", "similarity"),
     *("difference", "number", "pair_number", "labelled", "first_unit", "first_error", "unit:error"),
+    *("dropped", "pair_dropped"),
 )
 _OWN = {"slow_rate": ("latency",), "timeout_rate": ("pair_timeout", "first_timeout", "unit:timeout")}
 _NAMES = {"error_rate": "error", "prediction": "number"}

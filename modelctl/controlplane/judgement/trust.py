@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from modelctl.controlplane.judgement.comparison import Evidence
+from modelctl.controlplane.judgement.dropped import gap_faults, gap_text, gaps_of
 from modelctl.controlplane.judgement.levels import designs_of
 from modelctl.metric import Design, Source, metric_named
 from modelctl.rollout import Stage
@@ -52,7 +53,12 @@ def split_of_labels(evidence: Evidence) -> SampleRatio | None:
 
 
 def notes(evidence: Evidence) -> tuple[str, ...]:
-    """What limits the evidence without making it unusable: how many labels came, which makes a verdict on them provisional."""
+    """What limits the evidence without making it unusable by itself: what was dropped, and how many labels came, which makes a
+    verdict on them provisional."""
+    return (*map(gap_text, gaps_of(evidence)), *_label_notes(evidence))
+
+
+def _label_notes(evidence: Evidence) -> tuple[str, ...]:
     labels = compare_labels(evidence)
     if labels is None:
         return ()
@@ -73,6 +79,7 @@ def faults(evidence: Evidence) -> tuple[str, ...]:
     found = [_crooked(evidence, split, what="Traffic split")] if split.blocked else []
     if labels is not None and labels.blocked:
         found.append(_crooked(evidence, labels, what="Labels arrived split"))
+    found += gap_faults(evidence, _stages(evidence, "dropped"))
     return (*found, *(text for name in evidence.rollout.candidates for text in _incomplete(evidence, name)))
 
 

@@ -1,5 +1,6 @@
 """What every route does now, in one document: shares wanted and observed, the funnel, the verdict, the routers, the evidence."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,7 +103,8 @@ class RouteStatus(msgspec.Struct, frozen=True, kw_only=True):
 class EvidenceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Records on their way to the database, over all spools. `lag` is the seconds since a recorder last committed, or None.
 
-    `backlogs` are the spools on the control plane's machine in which something waits, the oldest first.
+    `reasons` are the dropped ones by why. `backlogs` are the spools on the control plane's machine in which something waits, the
+    oldest first.
     """
 
     offered: int
@@ -112,6 +114,7 @@ class EvidenceStatus(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     duplicate: int
     lag: float | None
+    reasons: dict[str, int] = {}
     backlogs: tuple[Backlog, ...] = ()
 
 
@@ -228,5 +231,6 @@ def _evidence(spools: Sequence[Spool], *, at: int, root: Path | None) -> Evidenc
         quarantined=sum(spool.quarantined for spool in spools),
         duplicate=sum(spool.duplicate for spool in spools),
         lag=None if newest is None else max(0.0, (at - newest) / 1_000_000),
+        reasons=dict(sum((Counter(spool.dropped) for spool in spools), Counter())),
         backlogs=backlogs(root, spools) if root is not None else (),
     )
