@@ -32,6 +32,8 @@ _ROUTE_PATH = re.compile(r"/|(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _FINE = ALL * ALL  # the parts that a shown point is compared in: shares of shares are whole numbers
 _SECRET_FIELDS = frozenset({"authorization", "cookie", "x-api-key"})
 _MOST_KEPT = 16
+_MEBIBYTES = {1 << 24: "16777216 (16 MiB)"}
+_MOST = {"request_bytes": 1 << 24, "answer_bytes": 1 << 24, "shadow_bytes": 1 << 24, "sample_bodies": ALL, "keep_bytes": 1 << 60}
 _LEAST_KEPT, _LONGEST_KEPT = 3_600, 100 * 365 * 86_400  # seconds
 _ROUTE_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]+\]")
 
@@ -169,7 +171,8 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
 
     A request whose body is larger than `shadow_bytes` is not shown to any arm (counted as `too-large`). Of the fields `headers`
     (names in lower case) the first 256 bytes of the first value are kept. Rows older than `keep_seconds` go; 0 keeps them for ever.
-    What `redact` names is never written down: see parse_redaction. Of `sample_bodies` (basis points) of the units bodies are kept.
+    The oldest go until the rest takes `keep_bytes`; 0 is no limit. What `redact` names is never written down: see parse_redaction.
+    Of `sample_bodies` (basis points) of the units bodies are kept.
     """
 
     request_bytes: int = 64 * 1024
@@ -180,19 +183,16 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     keep_seconds: int = 0
     redact: tuple[str, ...] = ()
     sample_bodies: int = ALL
+    keep_bytes: int = 0
 
     def __post_init__(self) -> None:
-        for field in ("request_bytes", "answer_bytes", "shadow_bytes"):
-            if not 0 <= getattr(self, field) <= 16 * 1024 * 1024:
-                raise InvalidInput(f"{field} must be from 0 to 16777216 (16 MiB), not {getattr(self, field)}")
-        if not 0 <= self.sample_bodies <= ALL:
-            raise InvalidInput(f"sample_bodies must be from 0 to {ALL} basis points, not {self.sample_bodies}")
+        for field, most in _MOST.items():
+            if not 0 <= getattr(self, field) <= most:
+                raise InvalidInput(f"{field} must be from 0 to {_MEBIBYTES.get(most, most)}, not {getattr(self, field)}")
         if self.keep_seconds != 0 and not _LEAST_KEPT <= self.keep_seconds <= _LONGEST_KEPT:
             raise InvalidInput(f"keep_seconds must be from {_LEAST_KEPT} (an hour) to {_LONGEST_KEPT} (100 years), or 0 for ever")
         if len(set(self.headers)) != len(self.headers) or len(self.headers) > _MOST_KEPT:
-            raise InvalidInput(
-                f"a route keeps at most {_MOST_KEPT} headers of a request, each named once: {', '.join(self.headers)}"
-            )
+            raise InvalidInput(f"a route keeps at most {_MOST_KEPT} headers of a request, each once: {', '.join(self.headers)}")
         if len(self.redact) > _MOST_REDACTIONS or any(len(rule) > 256 for rule in self.redact):
             raise InvalidInput(f"a route has at most {_MOST_REDACTIONS} rules of redaction, each of 256 characters at most")
         for rule in self.redact:

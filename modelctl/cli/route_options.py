@@ -38,6 +38,9 @@ class RouteOptions:
         str | None, typer.Option(metavar="PERCENT", help="Share of units whose bodies are kept, such as 10%; counts stay whole.")
     ] = None
     keep: Annotated[str | None, typer.Option(metavar="TIME", help="For how long rows are kept, such as 30d; sums stay.")] = None
+    keep_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="How much the rows may take, such as 10GiB: the oldest go; sums stay.")
+    ] = None
     shadow_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="Largest body that is shown to candidates.")] = None
 
     def fields(self) -> dict[str, Any]:
@@ -49,6 +52,7 @@ class RouteOptions:
 
     def _capture(self) -> dict[str, Any]:
         sizes = {"request_bytes": self.request_bytes, "answer_bytes": self.answer_bytes, "shadow_bytes": self.shadow_bytes}
+        sizes["keep_bytes"] = self.keep_size
         found: dict[str, Any] = {name: size(text) for name, text in sizes.items() if text is not None}
         if self.keep_header:
             found["headers"] = [name.lower() for name in self.keep_header]

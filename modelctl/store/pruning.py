@@ -11,7 +11,7 @@ from modelctl.errors import ModelctlError, NotFound
 from modelctl.store import retention, schema
 from modelctl.store.engine import connect, reading
 from modelctl.store.retention import Removed
-from modelctl.store.sweep import Sweep, Wish, due, finish, surplus_sweep, sweep_of
+from modelctl.store.sweep import Sweep, Wish, due, finish, surplus_sweep, sweep_of, too_large
 
 ROUNDS = 10
 """How often the size is looked up again: of what a row takes only the mean is known."""
@@ -40,6 +40,9 @@ def planned(engine: Engine, wish: Wish, *, at: int) -> str:
     """What `prune` would take, in lines for people. Raises StoreError."""
     lines = [
         f"route {name}: {count:,} predictions with their pairs, for their age" for name, count in due(engine, wish, at=at).items()
+    ]
+    lines += [
+        f"route {name}: about {count:,} of its oldest predictions, for its size" for name, count in too_large(engine, wish).items()
     ]
     count, _ = surplus_sweep(engine, wish)
     if count:

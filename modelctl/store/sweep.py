@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, Table
 
 from modelctl.errors import Busy
-from modelctl.store import retention
+from modelctl.store import retention, route_size
 from modelctl.store.day_sweep import DayGone, DayOut, Limits, free_days, oldest_days
 from modelctl.store.days import Days
 from modelctl.store.engine import reading, writing
@@ -103,9 +103,11 @@ def sweep_of(engine: Engine, wish: Wish, *, at: int) -> Sweep:
     """The pass that makes the wish true at Unix microsecond `at`, but for the size. Raises StoreError."""
     with reading(engine) as connection:
         limits = _limits(retention.keeps(connection), wish, at=at)
+        too_many = _too_many(connection, wish)
         works: list[Work] = [DayGone(day) for day in detached_days(connection)]
         works += _whole(free_days(connection, limits, at=at), limits=limits)
     works += [partial(_older, name=name, before=before) for name, before in limits.items()]
+    works += [_Oldest(count, name) for name, count in too_many.items()]
     if wish.thorough:
         works += [partial(_single, name=name, before=before) for name, before in limits.items()]
     if wish.route is None:
@@ -118,6 +120,24 @@ def due(engine: Engine, wish: Wish, *, at: int) -> dict[str, int]:
     with reading(engine) as connection:
         limits = _limits(retention.keeps(connection), wish, at=at)
         return {name: retention.count_older(connection, name, before=before) for name, before in limits.items()}
+
+
+def too_large(engine: Engine, wish: Wish) -> dict[str, int]:
+    """How many of the oldest predictions of each route would go for the route's own limit of size. Raises StoreError."""
+    with reading(engine) as connection:
+        return _too_many(connection, wish)
+
+
+def _too_many(connection: Connection, wish: Wish) -> dict[str, int]:
+    """A wish that names a limit holds in place of the routes' own."""
+    if wish.older_than or wish.most:
+        return {}
+    found = {
+        name: route_size.surplus_of(connection, name, most=most)
+        for name, most in route_size.limits(connection).items()
+        if wish.route in (None, name)
+    }
+    return {name: count for name, count in found.items() if count}
 
 
 def surplus_sweep(engine: Engine, wish: Wish) -> tuple[int, Sweep]:

@@ -185,6 +185,8 @@ def test_the_wire_form_does_not_change() -> None:
         [["b", "sent"]],
         1,
         0,
+        10_000,
+        True,
     ]
     request_before_headers = [b"POST", b"/p", b"application/json", b"", b"{}", 2]
     assert frame(record) == framed(msgspec.msgpack.encode(wire))

@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, update
 from modelctl.controlplane.automation.retention import Retention
 from modelctl.errors import InvalidInput
 from modelctl.evidence import Compared, Served
-from modelctl.store import retention, tables
+from modelctl.store import retention, route_size, tables
 from modelctl.store.engine import connect, reading, writing
 from modelctl.store.pruning import main, planned, prune
 from modelctl.store.sweep import LONG, MOST_ROWS, Pace, Wish, finish, sweep_of
@@ -164,6 +164,33 @@ def test_a_limit_on_the_size_takes_the_oldest_rows_and_no_more_than_it_must(url:
         first = connection.execute(select(func.min(tables.prediction.c.id))).scalar_one()
     assert int(first, 16) == removed.predictions + 1
     assert _prune(url, Wish(most=most), START).predictions == 0
+    engine.dispose()
+
+
+def test_a_route_that_takes_more_than_it_may_loses_its_oldest_rows_and_others_lose_none(url: str) -> None:
+    engine = connect(url)
+    with writing(engine) as connection:
+        other = {"name": "other", "path": "/other", "unit": "request", "baseline": "old", "revision": 1, "created_at": 1}
+        connection.execute(insert(tables.route).values(**other, capture="{}"))
+    context = msgspec.structs.replace(served(1, answer("old")).context, route="other", rollout=0, stage=0)
+    mine = mixed(500)
+    others = [msgspec.structs.replace(served(9_000 + n, answer("old")), context=context) for n in range(200)]
+    _record(url, [*mine, *others])
+    sums = rows(url, "rollup_total")
+    with reading(engine) as connection:
+        count, each = route_size.used(connection, "fraud")
+    assert count == len([one for one in mine if isinstance(one, Served)])
+    with writing(engine) as connection:
+        capture = msgspec.json.encode(Capture(keep_bytes=int(each * count * 0.6))).decode()
+        connection.execute(update(tables.route).where(tables.route.c.name == "fraud").values(capture=capture))
+    assert "of its oldest predictions, for its size" in planned(engine, Wish(), at=START)
+    removed = _prune(url, Wish(), START)
+    left = [row["id"] for row in rows(url, "prediction") if row["route"] == "fraud"]
+    assert 0.5 * count < len(left) < 0.7 * count
+    assert len(left) == count - removed.predictions
+    assert left == sorted(one.id.hex() for one in mine if isinstance(one, Served))[-len(left) :]
+    assert len([row for row in rows(url, "prediction") if row["route"] == "other"]) == 200
+    assert rows(url, "rollup_total") == sums
     engine.dispose()
 
 
