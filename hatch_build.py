@@ -50,6 +50,7 @@ MODULES = [
         "target",
         "table",
         "window",
+        "counting",
         "retry",
         "breaker",
         "decision",

@@ -11,6 +11,7 @@ import gc
 import os
 import socket
 import sys
+from collections import Counter
 from pathlib import Path
 from time import time_ns
 
@@ -21,6 +22,8 @@ from modelctl.endpoint import parse_endpoint
 from modelctl.errors import InvalidInput, InvalidSettings
 from modelctl.router.clock import Clock
 from modelctl.router.roster import Report
+from modelctl.router.inventory import Inventory
+from modelctl.router.reporting import Reporter
 from modelctl.router.spool import Spool, SpoolWriter
 from modelctl.router.sync import TableSync
 from modelctl.router.sync_spool import SyncSpool
@@ -85,7 +88,10 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     listener.setblocking(False)
     loop = asyncio.get_running_loop()
 
+    events: Counter[str] = Counter()
+
     def say(event: str, text: str) -> None:
+        events[event] += 1
         report(arguments.name, event, text=text)
 
     spool = _spool(arguments.name, settings, loop=loop, say=say)
@@ -99,8 +105,13 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     )
     report(arguments.name, "started", text=f"listening on {listener.getsockname()}")
     worker = Worker(settings, spool, clock=Clock(loop.time()), report=say, credentials=credentials)
+    counted = Inventory(worker, spool.writer, events=events)
+    reporter = Reporter(sync.control, counted, worker=arguments.name, boot=spool.writer.name, key=settings.key)
+    reporting = loop.create_task(reporter.run())
     ready = arguments.ready_fd
     await worker.serve(listener, sync, on_ready=None if ready is None else lambda: _announce(ready))
+    reporting.cancel()
+    await reporter.leave()
     own = ", ".join(f"{code} {count}" for code, count in sorted(worker.refusals.items()))
     again = worker.retried()
     retries = f"retries: {again.again}, retry budget exhausted: {again.exhausted}"

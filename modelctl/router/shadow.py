@@ -61,7 +61,16 @@ def show(exchange: Shown, legs: tuple[Leg, ...], *, load: Load) -> "tuple[list[S
         fates.append((leg.backend, fate))
         if fate == evidence.SENT:
             copies.append(copy)
+        else:
+            leg.counts.skipped(fate)
     return copies, tuple(fates)
+
+
+def aborted(legs: tuple[Leg, ...]) -> tuple[tuple[str, str], ...]:
+    """The fates of copies of a request that never became complete."""
+    for leg in legs:
+        leg.counts.skipped(evidence.ABORTED)
+    return tuple((leg.backend, evidence.ABORTED) for leg in legs)
 
 
 class ShadowCopy:
@@ -155,6 +164,8 @@ class ShadowCopy:
 
     def _cancel(self) -> None:
         upstream, self._upstream = self._upstream, None
+        if self._answer is None:
+            self._leg.counts.answered(0, evidence.CLIENT_GONE, took=0)
         if self._answer is None and upstream is not None:
             upstream.abandon()
         elif upstream is None:
@@ -165,11 +176,14 @@ class ShadowCopy:
         started = self._started
         stream = upstream is not None and upstream.answer.events
         limit = self._exchange.route.capture.answer_bytes
+        status = upstream.answer.status if upstream is not None and self._first_byte else 0
+        took = (perf_counter_ns() - started) // 1000
+        self._leg.counts.answered(status, failure, took=took)
         self._answer = Answer(
             self._leg.backend,
-            upstream.answer.status if upstream is not None and self._first_byte else 0,
+            status,
             failure,
-            (perf_counter_ns() - started) // 1000,
+            took,
             (self._first_byte - started) // 1000 if self._first_byte else 0,
             upstream.answer.type if upstream is not None else b"",
             upstream.answer.encoding if upstream is not None else b"",

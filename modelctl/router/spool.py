@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+from modelctl.counts import BUFFER_FULL, DISK_FULL, SPOOL_FULL, WRITE_FAILED
 from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Tally, frame, framed, header, segment_name
 from modelctl.router.syncer import Syncer, sync_folder
 from modelctl.settings import EACH_BATCH, IN_INTERVALS, NEVER
@@ -33,11 +34,6 @@ SEGMENT_BYTES = 64 * 1024 * 1024
 SEGMENT_IDLE_SECONDS = 10.0
 SHORTAGE_SECONDS = 1.0
 DISK_FREE_SHARE = 0.10
-
-BUFFER_FULL = "buffer-full"
-SPOOL_FULL = "spool-full"
-DISK_FULL = "disk-full"
-WRITE_FAILED = "write-failed"
 
 
 class Batch(NamedTuple):
@@ -69,6 +65,11 @@ class Spool:
         self._dropped = 0
         self._scheduled = False
         self._pause = BATCH_SECONDS
+
+    @property
+    def writer(self) -> "SpoolWriter":
+        """The thread's side."""
+        return self._writer
 
     def append(self, payload: bytes) -> None:
         """Take over an encoded record, or count it as dropped."""
@@ -118,6 +119,7 @@ class SpoolWriter:
 
     def __init__(self, folder: Path, max_bytes: int, *, fsync: str = IN_INTERVALS) -> None:
         folder.mkdir(parents=True)
+        self.name = folder.name
         self._folder = folder
         self._fsync = fsync
         self._max_bytes = max_bytes
@@ -132,6 +134,7 @@ class SpoolWriter:
         self._file = -1
         self._written = 0
         self._accepted = 0
+        self.size = 0  # bytes written since the boot
         self._dropped: dict[str, int] = {}
         self._synced = 0.0
         self._dirty = False
@@ -150,6 +153,11 @@ class SpoolWriter:
     def backlog(self) -> int:
         """Bytes handed over and not yet written. Each side writes its own counter, so no lock is needed."""
         return self._put_bytes - self._done_bytes
+
+    def tally(self) -> Tally:
+        """The counts so far, as they stand behind the newest batch."""
+        accepted, dropped = self._accepted, dict(self._dropped)
+        return Tally(accepted + sum(dropped.values()), accepted, dropped)
 
     def put(self, batch: Batch) -> None:
         """Take over a batch."""
@@ -267,6 +275,7 @@ class SpoolWriter:
         self._accepted = accepted
         self._written += written
         self._dirty = self._fsync != NEVER
+        self.size += written
         self._untold = False
         self._told = monotonic()
         if self._written > self._segment_bytes:

@@ -3,19 +3,23 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from modelctl import counts
 from modelctl.endpoint import Endpoint
 from modelctl.evidence import Context
 from modelctl.router.admission import Gate, Gates, addressed_arms
 from modelctl.router.breaker import RouteBreaker
 from modelctl.router.choice import Choice, Matcher, Unread
 from modelctl.router.clock import Clock
+from modelctl.router.counting import ArmCounts
 from modelctl.router.decision import Decision, Leg
 from modelctl.router.dial import Dialers
+from modelctl.router.head import RequestHead
 from modelctl.router.redaction import Redaction
 from modelctl.router.room import Limit
 from modelctl.router.roster import Report, unheard
 from modelctl.router.sampling import editing
 from modelctl.router.target import Target
+from modelctl.router.upstream import Owner
 from modelctl.traffic import Arm, Assignment, Backend, Reason, Role, Route, RoutingTable, Split, parse_unit
 
 PREVIEW_PREFIX = b"/-/preview/"
@@ -76,7 +80,7 @@ def _always_first(unit: bytes) -> int:
 class Targets:
     """What a worker keeps across tables: one Target a backend, one more where it is shown requests, the breakers, and counts."""
 
-    __slots__ = ("_answering", "_breakers", "_clock", "_dialers", "_gone", "_report", "_retired", "_shown", "unread")
+    __slots__ = ("_answering", "_breakers", "_clock", "_dialers", "_gone", "_report", "_retired", "_shown", "counts", "unread")
 
     def __init__(self, clock: Clock, report: Report = unheard, *, dialers: Dialers | None = None) -> None:
         """`report(event, text)` is told what changes about endpoints, and when a breaker opens or closes."""
@@ -86,6 +90,7 @@ class Targets:
         self._breakers: dict[tuple[str, str], RouteBreaker] = {}
         self._gone = Retried(0, 0)
         self.unread = Unread()
+        self.counts: dict[tuple[str, str, str], ArmCounts] = {}
         self._retired: list[Target] = []
         self._answering: dict[str, Target] = {}
         self._shown: dict[tuple[str, str], Target] = {}
@@ -112,6 +117,14 @@ class Targets:
             return fresh
         return target
 
+    def by_backend(self) -> list[tuple[str, Target]]:
+        """The Target that answers for each backend there is, with its name."""
+        return list(self._answering.items())
+
+    def breaker_states(self) -> list[tuple[str, str, str]]:
+        """The route, the arm and the state of each breaker."""
+        return [(route, arm, breaker.state) for (route, arm), breaker in self._breakers.items()]
+
     def _for_copies(self, route: str) -> Report:
         return lambda event, text: self._report(event, f"for copies of route {route!r}: {text}")
 
@@ -119,6 +132,10 @@ class Targets:
         if old is not None:
             fresh.succeed(old)
             self._retire(old)
+
+    def counted(self, kind: str, route: str, *, arm: str) -> ArmCounts:
+        """The counts of an arm, ANSWERING or SHOWN: they outlive tables, because they only grow."""
+        return self.counts.setdefault((kind, route, arm), ArmCounts())
 
     def breaker(self, route: Route, arm: Arm) -> RouteBreaker | None:
         """The breaker of a candidate of `route`, kept while its policy is the same."""
@@ -270,18 +287,27 @@ class _Compiler:
         self._targets = targets
         marked = route.capture.arm_header
         self.legs = {
-            arm.backend: Leg(arm, targets.answering(backends[arm.backend]), marked=marked)
+            arm.backend: self._answering(arm, backends[arm.backend], marked=marked)
             for arm in route.arms
             if arm.role is not Role.NOISE
         }
         self.shown = {
-            arm.backend: Leg(arm, targets.shown(route.name, backends[arm.backend], arm=arm), marked=False)
+            arm.backend: Leg(
+                arm,
+                targets.shown(route.name, backends[arm.backend], arm=arm),
+                marked=False,
+                counts=targets.counted(counts.SHOWN, route.name, arm=arm.backend),
+            )
             for arm in route.arms
             if arm.shown
         }
         if route.preview and route.preview not in self.legs:
             arm = Arm(backend=route.preview, role=Role.CANDIDATE)
-            self.legs[route.preview] = Leg(arm, targets.answering(backends[route.preview]), marked=marked)
+            self.legs[route.preview] = self._answering(arm, backends[route.preview], marked=marked)
+
+    def _answering(self, arm: Arm, backend: Backend, *, marked: bool) -> Leg:
+        counted = self._targets.counted(counts.ANSWERING, self.route.name, arm=arm.backend)
+        return Leg(arm, self._targets.answering(backend), marked=marked, counts=counted)
 
     def decision(self, assignment: Assignment) -> Decision:
         arm, shown, reason, probability = assignment
@@ -339,6 +365,14 @@ def upstream_target(route: CompiledRoute, endpoint: Endpoint, *, target: bytes) 
     if endpoint.path:
         return endpoint.path.encode() + target[prefix:]
     return target
+
+
+def retargeted(head: RequestHead, route: CompiledRoute, *, owner: Owner, size: int, copied: bool) -> bytes:
+    """The beginning of a head for an endpoint that is not asked in the client's words. A copy of `size` bytes is not chunked."""
+    endpoint = owner.endpoint
+    target = upstream_target(route, endpoint, target=head.target)
+    framing = b"content-length: %d\r\n" % size if copied and head.codings is not None else head.framing
+    return head.started(target, owner.host or head.host or endpoint.authority.encode(), framing=framing)
 
 
 def _below(prefix: bytes, target: bytes) -> bool:

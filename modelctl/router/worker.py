@@ -96,6 +96,11 @@ class Worker:
         """One more answer of the router's own."""
         self.refusals[refusal.code] += 1
 
+    @property
+    def connections(self) -> int:
+        """Clients' connections, tunnels among them."""
+        return len(self._connections)
+
     def retried(self) -> Retried:
         """The retries so far."""
         return self.targets.retried()

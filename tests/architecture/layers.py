@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tests.architecture.sources import Source, imports, modules
 
 NOUNS = frozenset(
-    {"endpoint", "policy", "settings", "traffic", "rule", "metric", "gate", "conduct", "freeze", "rollout", "evidence"}
+    {"endpoint", "policy", "settings", "traffic", "rule", "metric", "gate", "conduct", "freeze", "rollout", "evidence", "counts"}
 )
 _ALL_NOUNS = frozenset({"errors", "latency", "nouns"})
 
