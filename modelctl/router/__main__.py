@@ -103,7 +103,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
         file=settings.table_file,
         report=say,
     )
-    report(arguments.name, "started", text=f"listening on {listener.getsockname()}")
+    say("started", f"listening on {listener.getsockname()}")
     worker = Worker(settings, spool, clock=Clock(loop.time()), report=say, credentials=credentials)
     counted = Inventory(worker, spool.writer, events=events)
     reporter = Reporter(sync.control, counted, worker=arguments.name, boot=spool.writer.name, key=settings.key)

@@ -37,12 +37,12 @@ async def scrape(call: Call) -> Response:
 async def _read_store(call: Call) -> bool:
     """Whether the store has answered in time. A thread that waits for it cannot be ended, so there is only one."""
     board = call.plane.board
-    if board.reading is None:
+    if board.reading is None or board.reading.done():
         board.reading = asyncio.ensure_future(call.run(read_stored))
-    done, _ = await asyncio.wait({board.reading}, timeout=DATABASE_SECONDS)
+    answer = board.reading
+    done, _ = await asyncio.wait({answer}, timeout=DATABASE_SECONDS)
     if not done:
         return False
-    answer, board.reading = board.reading, None
     try:
         board.stored = answer.result()
     except StoreError:

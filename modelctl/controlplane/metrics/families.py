@@ -1,10 +1,11 @@
 """The numbers of every metric, from what the workers told, the store, the routing table and the fleet. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from modelctl import __version__
+from modelctl.controlplane.automation.conducting import LATCHED_WORDS
 from modelctl.controlplane.fleet import WorkerStatus
 from modelctl.controlplane.metrics import catalog
 from modelctl.controlplane.metrics.catalog import METRICS, Metric, Type
@@ -13,6 +14,8 @@ from modelctl.controlplane.metrics.text import Durations, Family, Sample
 from modelctl.controlplane.metrics.totals import Backlog, Totals, matching
 from modelctl.counts import DROPS, OUTCOMES, RESULTS, Key, worded
 from modelctl.traffic import ALL, RoutingTable
+
+_DECISIONS = ("advance", *sorted(LATCHED_WORDS))
 
 
 class Scene(NamedTuple):
@@ -38,10 +41,13 @@ def _told(metric: Metric, scene: Scene, *, gauges: dict[Key, list[float]]) -> Se
     if metric.type is Type.HISTOGRAM:
         return list(_durations(metric, scene.totals))
     if metric.type is Type.COUNTER:
-        counts = dict(matching(scene.totals.counts, metric.source))
-        return [Sample(labels, counts.get(labels, 0)) for labels in {*_expected(metric, scene.table), *counts}]
+        return _counts(metric, dict(matching(scene.totals.counts, metric.source)), scene.table)
     found = [Sample(key[1:], metric.together(values)) for key, values in gauges.items() if key[0] == metric.source]
     return found if found or metric.labels else [Sample((), 0)]
+
+
+def _counts(metric: Metric, counts: Mapping[Key, int], table: RoutingTable) -> list[Sample]:
+    return [Sample(labels, counts.get(labels, 0)) for labels in {*_expected(metric, table), *counts}]
 
 
 def _expected(metric: Metric, table: RoutingTable) -> Iterator[Key]:
@@ -53,6 +59,10 @@ def _expected(metric: Metric, table: RoutingTable) -> Iterator[Key]:
         yield from ((route, arm.backend, word) for route, arm in arms if arm.answers for word in OUTCOMES)
     elif metric is catalog.SHADOW:
         yield from ((route, arm.backend, word) for route, arm in arms if arm.shown for word in RESULTS)
+    elif metric.labels == ("backend",):
+        yield from ((backend.name,) for backend in table.backends)
+    elif metric is catalog.DECISIONS:
+        yield from ((route.name, word) for route in table.routes for word in _DECISIONS)
     elif metric is catalog.DROPPED:
         yield from ((worded(reason),) for reason in DROPS)
 
@@ -72,7 +82,7 @@ def _made_here(scene: Scene) -> dict[Metric, list[Sample]]:
     backlog = scene.totals.backlog(stored.done, scene.now)
     alive = [worker for worker in scene.workers if worker.alive]
     arms = [(route, arm) for route in table.routes for arm in route.arms]
-    from_store = _from_store(stored) if stored.known else {}
+    from_store = _from_store(stored, table) if stored.known else {}
     return {
         catalog.SHARE: [Sample((route.name, arm.backend, arm.role.value), arm.answers / ALL) for route, arm in arms],
         catalog.SHADOW_SHARE: [Sample((route.name, arm.backend, arm.role.value), arm.shown / ALL) for route, arm in arms],
@@ -105,9 +115,9 @@ def _of(backlog: Backlog) -> dict[Metric, list[Sample]]:
     }
 
 
-def _from_store(stored: Stored) -> dict[Metric, list[Sample]]:
+def _from_store(stored: Stored, table: RoutingTable) -> dict[Metric, list[Sample]]:
     return {
-        catalog.DECISIONS: [Sample(labels, count) for labels, count in stored.decisions.items()],
+        catalog.DECISIONS: _counts(catalog.DECISIONS, stored.decisions, table),
         catalog.ROLLOUTS: [Sample(labels, count) for labels, count in stored.rollouts.items()],
         catalog.COMMITTED: [Sample((), stored.committed)],
         catalog.QUARANTINED: [Sample((), stored.quarantined)],
