@@ -13,6 +13,7 @@ import msgspec
 
 from modelctl.endpoint import SOCKETS
 from modelctl.errors import InvalidSettings
+from modelctl.log_line import LogFormat
 
 PREFIX = "MODELCTL_"
 # When a record of a request is written: soon after its answer, or before the end of it.
@@ -75,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     spool_max_bytes: int = 4_294_967_296
     spool_mode: str = ASYNC
     spool_fsync: str = IN_INTERVALS
+    log_format: str = LogFormat.AUTO.value
 
     @property
     def database_url(self) -> str:
@@ -158,6 +160,7 @@ _OWN_PARSERS: Mapping[str, Callable[[str], object]] = {
     "listen": parse_listen,
     "spool_mode": _one_of(ASYNC, SYNC),
     "spool_fsync": _one_of(NEVER, IN_INTERVALS, EACH_BATCH),
+    "log_format": _one_of(*LogFormat),
 }
 _PARSERS: Mapping[object, Callable[[str], object]] = {
     Address: parse_address,

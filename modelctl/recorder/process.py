@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
 from modelctl.errors import ModelctlError
+from modelctl.log_line import LogEntry, LogSource, for_people, rendered
 from modelctl.recorder.recorder import Log, Recorder
 
 LOCK = "recorder.lock"
@@ -26,10 +25,11 @@ _NEW_OBJECTS = 500_000  # more than a batch has at any time
 
 
 def log(event: str, **facts: object) -> None:
-    """One line of JSON on stderr."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    line = msgspec.json.encode({"time": now, "process": "recorder", "event": event, **facts})
-    sys.stderr.buffer.write(line + b"\n")
+    """One line on stderr; its message is the reason, if there is one."""
+    labels = {name: str(fact) for name, fact in facts.items() if name != "reason"}
+    entry = LogEntry(event=event, message=str(facts.get("reason", "")), at=time.time_ns() // 1_000_000, labels=labels)
+    people = for_people(os.environ.get("MODELCTL_LOG_FORMAT", ""), terminal=os.isatty(2))
+    sys.stderr.buffer.write(rendered(entry, LogSource("recorder", os.getpid()), people=people))
     sys.stderr.buffer.flush()
 
 

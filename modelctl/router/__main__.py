@@ -15,11 +15,11 @@ from collections import Counter
 from pathlib import Path
 from time import time_ns
 
-import msgspec
 import uvloop
 
 from modelctl.endpoint import parse_endpoint
 from modelctl.errors import InvalidInput, InvalidSettings
+from modelctl.log_line import LogEntry, LogSource, for_people, rendered
 from modelctl.router.clock import Clock
 from modelctl.router.roster import Report
 from modelctl.router.inventory import Inventory
@@ -46,9 +46,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def report(name: str, event: str, *, text: str = "") -> None:
-    """One line of JSON on standard error."""
-    line = {"at": time_ns() // 1_000_000, "process": "router", "worker": name, "event": event, "message": text}
-    os.write(2, msgspec.json.encode(line) + b"\n")
+    """One line on standard error."""
+    entry = LogEntry(event=event, message=text, at=time_ns() // 1_000_000)
+    people = for_people(os.environ.get("MODELCTL_LOG_FORMAT", ""), terminal=os.isatty(2))
+    os.write(2, rendered(entry, LogSource("router", os.getpid(), name), people=people))
 
 
 def _credentials(settings: Settings, name: str) -> Credentials | None:

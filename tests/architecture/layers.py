@@ -7,7 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from tests.architecture.sources import Source, imports, modules
 
 NOUNS = frozenset(
-    {"endpoint", "policy", "settings", "traffic", "rule", "metric", "gate", "conduct", "freeze", "rollout", "evidence", "counts"}
+    {
+        "endpoint",
+        "policy",
+        "settings",
+        "traffic",
+        "rule",
+        "metric",
+        "gate",
+        "conduct",
+        "freeze",
+        "rollout",
+        "evidence",
+        "counts",
+        "log_line",
+    }
 )
 _ALL_NOUNS = frozenset({"errors", "latency", "nouns"})
 

@@ -41,12 +41,12 @@ def _told(metric: Metric, scene: Scene, *, gauges: dict[Key, list[float]]) -> Se
     if metric.type is Type.HISTOGRAM:
         return list(_durations(metric, scene.totals))
     if metric.type is Type.COUNTER:
-        return _counts(metric, dict(matching(scene.totals.counts, metric.source)), scene.table)
+        return _counts(metric, dict(matching(scene.totals.counts, metric.source)), table=scene.table)
     found = [Sample(key[1:], metric.together(values)) for key, values in gauges.items() if key[0] == metric.source]
     return found if found or metric.labels else [Sample((), 0)]
 
 
-def _counts(metric: Metric, counts: Mapping[Key, int], table: RoutingTable) -> list[Sample]:
+def _counts(metric: Metric, counts: Mapping[Key, int], *, table: RoutingTable) -> list[Sample]:
     return [Sample(labels, counts.get(labels, 0)) for labels in {*_expected(metric, table), *counts}]
 
 
@@ -117,7 +117,7 @@ def _of(backlog: Backlog) -> dict[Metric, list[Sample]]:
 
 def _from_store(stored: Stored, table: RoutingTable) -> dict[Metric, list[Sample]]:
     return {
-        catalog.DECISIONS: _counts(catalog.DECISIONS, stored.decisions, table),
+        catalog.DECISIONS: _counts(catalog.DECISIONS, stored.decisions, table=table),
         catalog.ROLLOUTS: [Sample(labels, count) for labels, count in stored.rollouts.items()],
         catalog.COMMITTED: [Sample((), stored.committed)],
         catalog.QUARANTINED: [Sample((), stored.quarantined)],
