@@ -59,6 +59,7 @@ _WARNINGS = frozenset(
         "table-not-saved",
         "table-refused",
         "tls-files-refused",
+        "traces-lost",
         "waiting",
     }
 )

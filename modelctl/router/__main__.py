@@ -21,9 +21,9 @@ from modelctl.endpoint import parse_endpoint
 from modelctl.errors import InvalidInput, InvalidSettings
 from modelctl.log_line import LogEntry, LogSource, for_people, rendered
 from modelctl.router.clock import Clock
-from modelctl.router.roster import Report
 from modelctl.router.inventory import Inventory
 from modelctl.router.reporting import Reporter
+from modelctl.router.roster import Report
 from modelctl.router.spool import Spool, SpoolWriter
 from modelctl.router.sync import TableSync
 from modelctl.router.sync_spool import SyncSpool

@@ -4,8 +4,9 @@ from time import perf_counter_ns
 from typing import Protocol
 
 from modelctl import evidence
-from modelctl.evidence import Answer, encode_compared
+from modelctl.evidence import Answer, copy_span, encode_compared
 from modelctl.router.decision import Leg
+from modelctl.router.identity import own_span
 from modelctl.router.outgoing import recorded
 from modelctl.router.overload import Load
 from modelctl.router.table import CompiledRoute
@@ -25,6 +26,7 @@ class Shown(Protocol):
     """The exchange whose request is copied. `served` is its encoded record, empty until its answer is over; `gone` says that
     its client left."""
 
+    id: bytes
     head_only: bool
     switches: bool
     kept: list[bytes]
@@ -120,7 +122,10 @@ class ShadowCopy:
             return
         self._upstream = upstream
         self._started = perf_counter_ns()
-        upstream.transport.write(b"".join((exchange.request_head(upstream, _MARK), *exchange.kept)))
+        head = exchange.request_head(upstream, _MARK)
+        if exchange.route.traced:
+            head = own_span(head, exchange.id, copy=copy_span(exchange.id, self._leg.backend))
+        upstream.transport.write(b"".join((head, *exchange.kept)))
 
     def on_answer(self, upstream: Upstream) -> None:
         """Part of Leg: keep what may be kept, drop the rest."""

@@ -48,6 +48,7 @@ class CompiledRoute:
         "path",
         "path_length",
         "redaction",
+        "traced",
         "unit_field",
     )
 
@@ -58,6 +59,7 @@ class CompiledRoute:
         self.capture = route.capture
         self.choice: Choice | None = None
         self.fields = tuple(name.encode() for name in route.capture.headers)
+        self.traced = False
         self.redaction = Redaction(route.capture.redact) if route.capture.redact else None
         self.editing = editing(route, self.redaction)
         self.unit_field = parse_unit(route.unit).encode()
@@ -67,6 +69,12 @@ class CompiledRoute:
         self.gate = gate
         self._index = index
         self._decisions = decisions
+
+    def trace(self) -> "CompiledRoute":
+        """Itself, which from now on records whose child a request is and gives copies spans of their own."""
+        self.traced = True
+        self.fields = tuple({*self.fields, b"traceparent"})
+        return self
 
     def decide(self, unit: bytes) -> Decision:
         """The decision for `unit`."""
@@ -80,7 +88,19 @@ def _always_first(unit: bytes) -> int:
 class Targets:
     """What a worker keeps across tables: one Target a backend, one more where it is shown requests, the breakers, and counts."""
 
-    __slots__ = ("_answering", "_breakers", "_clock", "_dialers", "_gone", "_report", "_retired", "_shown", "counts", "unread")
+    __slots__ = (
+        "_answering",
+        "_breakers",
+        "_clock",
+        "_dialers",
+        "_gone",
+        "_report",
+        "_retired",
+        "_shown",
+        "counts",
+        "traced",
+        "unread",
+    )
 
     def __init__(self, clock: Clock, report: Report = unheard, *, dialers: Dialers | None = None) -> None:
         """`report(event, text)` is told what changes about endpoints, and when a breaker opens or closes."""
@@ -90,6 +110,7 @@ class Targets:
         self._breakers: dict[tuple[str, str], RouteBreaker] = {}
         self._gone = Retried(0, 0)
         self.unread = Unread()
+        self.traced = False
         self.counts: dict[tuple[str, str, str], ArmCounts] = {}
         self._retired: list[Target] = []
         self._answering: dict[str, Target] = {}
@@ -233,12 +254,15 @@ class CompiledTable:
         decisions = [compiler.decision(it) for it in split.assignments]
         compiled = CompiledRoute(route, split.index, decisions=decisions, gate=gates.gate(route))
         compiled.choice = compiler.choice()
+        if compiler.traced:
+            compiled.trace()
         place[compiled.path] = compiled
         if route.preview:
             address = PREVIEW_PREFIX + route.name.encode()
             gate = gates.preview_gate(route, len(address))
             decisions = [compiler.preview()]
-            self._any_host[address] = CompiledRoute(route, _always_first, decisions=decisions, gate=gate, cut=len(address))
+            preview = CompiledRoute(route, _always_first, decisions=decisions, gate=gate, cut=len(address))
+            self._any_host[address] = preview.trace() if compiled.traced else preview
         self.legs += compiler.legs.values()
 
     def match(self, host: bytes, target: bytes) -> CompiledRoute | None:
@@ -285,6 +309,7 @@ class _Compiler:
         self.route = route
         self.version = version
         self._targets = targets
+        self.traced = targets.traced
         marked = route.capture.arm_header
         self.legs = {
             arm.backend: self._answering(arm, backends[arm.backend], marked=marked)
