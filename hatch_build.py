@@ -58,6 +58,7 @@ MODULES = [
         "overload",
         "shadow",
         "repeat",
+        "retargeting",
         "exchange",
         "tunnel",
         "client",

@@ -16,8 +16,9 @@ from modelctl.router.outgoing import LAST_CHUNK, chunked, last_chunk, prefix, re
 from modelctl.router.overload import Load
 from modelctl.router.refusal import FAILURES, Refusal
 from modelctl.router.repeat import Trial, drop_answer, first_trial, repeat, settle
+from modelctl.router.retargeting import retargeted
 from modelctl.router.shadow import Evidence, ShadowCopy, aborted, show
-from modelctl.router.table import CompiledRoute, retargeted
+from modelctl.router.table import CompiledRoute
 from modelctl.router.upstream import HIGH_WATER, Upstream
 
 _UNDECIDED = 1 << 40  # bytes kept until the route is known, which is before the next read

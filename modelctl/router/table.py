@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from modelctl import counts
-from modelctl.endpoint import Endpoint
 from modelctl.evidence import Context
 from modelctl.router.admission import Gate, Gates, addressed_arms
 from modelctl.router.breaker import RouteBreaker
@@ -13,13 +12,11 @@ from modelctl.router.clock import Clock
 from modelctl.router.counting import ArmCounts
 from modelctl.router.decision import Decision, Leg
 from modelctl.router.dial import Dialers
-from modelctl.router.head import RequestHead
 from modelctl.router.redaction import Redaction
 from modelctl.router.room import Limit
 from modelctl.router.roster import Report, unheard
 from modelctl.router.sampling import editing
 from modelctl.router.target import Target
-from modelctl.router.upstream import Owner
 from modelctl.traffic import Arm, Assignment, Backend, Reason, Role, Route, RoutingTable, Split, parse_unit
 
 PREVIEW_PREFIX = b"/-/preview/"
@@ -373,33 +370,3 @@ class _Compiler:
     def _context(self, arm: Arm, reason: Reason, *, probability: int) -> Context:
         route = self.route
         return Context(route.name, route.rollout, route.stage, self.version, arm.role.value, reason.value, probability, b"")
-
-
-def upstream_target(route: CompiledRoute, endpoint: Endpoint, *, target: bytes) -> bytes:
-    """The target for one endpoint: as it came, unless the endpoint has a path, which then replaces the route's prefix.
-
-    Behind a preview's own prefix the route's may stand or not.
-    """
-    prefix = route.path_length
-    if route.cut:
-        target = target[route.cut :]
-        if not target.startswith(b"/"):
-            target = b"/" + target
-        if not _below(route.path, target):
-            prefix = 0
-    if endpoint.path:
-        return endpoint.path.encode() + target[prefix:]
-    return target
-
-
-def retargeted(head: RequestHead, route: CompiledRoute, *, owner: Owner, size: int, copied: bool) -> bytes:
-    """The beginning of a head for an endpoint that is not asked in the client's words. A copy of `size` bytes is not chunked."""
-    endpoint = owner.endpoint
-    target = upstream_target(route, endpoint, target=head.target)
-    framing = b"content-length: %d\r\n" % size if copied and head.codings is not None else head.framing
-    return head.started(target, owner.host or head.host or endpoint.authority.encode(), framing=framing)
-
-
-def _below(prefix: bytes, target: bytes) -> bool:
-    """Whether `target` is `prefix` or something below it."""
-    return target.startswith(prefix) and target[len(prefix) : len(prefix) + 1] in (b"", b"/", b"?")

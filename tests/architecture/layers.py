@@ -78,7 +78,8 @@ INSIDE: Mapping[str, frozenset[str]] = {
     "operations": _DECIDED | {"planning"},
     "backfill": frozenset({"controlplane", "operations"}),
     "acting": _DECIDED | {"operations"},
-    "api": _DECIDED | {"planning", "report", "operations", "backfill", "acting"},
+    "metrics": frozenset({"controlplane", "automation"}),
+    "api": _DECIDED | {"planning", "report", "operations", "backfill", "acting", "metrics"},
     "__main__": frozenset({"api"}),
 }
 
