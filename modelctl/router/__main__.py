@@ -106,7 +106,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     )
     say("started", f"listening on {listener.getsockname()}")
     worker = Worker(settings, spool, clock=Clock(loop.time()), report=say, credentials=credentials)
-    counted = Inventory(worker, spool.writer, events=events)
+    counted = Inventory(worker, spool, events=events)
     reporter = Reporter(sync.control, counted, worker=arguments.name, boot=spool.writer.name, key=settings.key)
     reporting = loop.create_task(reporter.run())
     ready = arguments.ready_fd

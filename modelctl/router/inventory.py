@@ -7,7 +7,7 @@ from modelctl.counts import Gauge, Key, Written, worded
 from modelctl.router.breaker import CLOSED
 from modelctl.router.census import Census
 from modelctl.router.gauge import resident
-from modelctl.router.spool import SpoolWriter
+from modelctl.router.spool import Spool
 from modelctl.router.table import Targets
 from modelctl.router.worker import Worker
 
@@ -15,9 +15,10 @@ from modelctl.router.worker import Worker
 class Inventory:
     """Of one worker. `events` counts what it has reported."""
 
-    def __init__(self, worker: Worker, writer: SpoolWriter, *, events: Counter[str]) -> None:
+    def __init__(self, worker: Worker, spool: Spool, *, events: Counter[str]) -> None:
         self._worker = worker
-        self._writer = writer
+        self._spool = spool
+        self._writer = spool.writer
         self._events = events
 
     def changes(self, census: Census) -> Iterator[tuple[Key, int]]:
@@ -37,6 +38,7 @@ class Inventory:
         unread = worker.targets.unread
         for why, count in (("large", unread.large), ("late", unread.late), ("no_json", unread.no_json)):
             yield ("unread-bodies", why), count
+        yield ("evidence-unwaited",), self._spool.unwaited
         tally = self._writer.tally()
         yield ("evidence-offered",), tally.offered
         yield ("evidence-accepted",), tally.accepted

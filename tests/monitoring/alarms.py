@@ -132,6 +132,14 @@ ALARMS = (
         {'modelctl_evidence_dropped_total{reason="spool_full"}': "5x30"},
     ),
     Alarm(
+        "ModelctlEvidenceUnwaited",
+        "warning",
+        {},
+        "Answers went out before their records were written, although the mode is sync",
+        {"modelctl_evidence_unwaited_total": "0x17 5x12"},
+        {"modelctl_evidence_unwaited_total": "5x30"},
+    ),
+    Alarm(
         "ModelctlEvidenceLags",
         "warning",
         {},

@@ -96,6 +96,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("modelctl_evidence_offered_total", Type.COUNTER, (), "Records that were to be written", "evidence-offered"),
     Metric("modelctl_evidence_accepted_total", Type.COUNTER, (), "Records that were written to a spool", "evidence-accepted"),
     DROPPED,
+    Metric(
+        "modelctl_evidence_unwaited_total",
+        Type.COUNTER,
+        (),
+        "Sync mode: answers that went out before their records were written",
+        "evidence-unwaited",
+    ),
     COMMITTED,
     QUARANTINED,
     DUPLICATE,
