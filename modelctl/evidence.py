@@ -205,6 +205,11 @@ class _Joined(msgspec.Struct, frozen=True, array_like=True, tag="c"):
     redacted: int = 0
 
 
+def copy_span(id_: bytes, backend: str) -> bytes:
+    """The span id of a copy for `backend`: 8 bytes, not those of the request's own span, which are the last of its id."""
+    return (int.from_bytes(id_[8:]) ^ (crc32(backend.encode()) or 1)).to_bytes(8)
+
+
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 

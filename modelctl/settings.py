@@ -13,6 +13,7 @@ import msgspec
 
 from modelctl.endpoint import SOCKETS
 from modelctl.errors import InvalidSettings
+from modelctl.log_line import LogFormat
 
 PREFIX = "MODELCTL_"
 # When a record of a request is written: soon after its answer, or before the end of it.
@@ -75,6 +76,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     spool_max_bytes: int = 4_294_967_296
     spool_mode: str = ASYNC
     spool_fsync: str = IN_INTERVALS
+    otlp_endpoint: str = ""
+    trace_ratio: float = 1.0
+    log_format: str = LogFormat.AUTO.value
 
     @property
     def database_url(self) -> str:
@@ -153,11 +157,19 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def _parse_otlp(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s?#]+", text):
+        raise ValueError(f"{text!r} is not the http:// or https:// URL of a collector, such as http://127.0.0.1:4318")
+    return text
+
+
 _OWN_PARSERS: Mapping[str, Callable[[str], object]] = {
     "database": _parse_database,
     "listen": parse_listen,
     "spool_mode": _one_of(ASYNC, SYNC),
     "spool_fsync": _one_of(NEVER, IN_INTERVALS, EACH_BATCH),
+    "log_format": _one_of(*LogFormat),
+    "otlp_endpoint": _parse_otlp,
 }
 _PARSERS: Mapping[object, Callable[[str], object]] = {
     Address: parse_address,
@@ -183,6 +195,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "max_inflight": (1, 1_000_000),
     "max_memory_bytes": (0, 1 << 50),
     "spool_buffer_bytes": (65_536, 1 << 34),
+    "trace_ratio": (0, 1),
     "spool_max_bytes": (1 << 20, 1 << 50),
 }
 

@@ -113,15 +113,16 @@ def test_the_declared_dependencies_are_the_used_ones(program: tuple[Source, ...]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     texts = [*project["dependencies"], *project["optional-dependencies"]["parquet"]]
     declared = {re.split(r"[^a-z0-9-]", text)[0].replace("-", "_") for text in texts}
-    assert {package for source in program for _, package in layers.packages(source)} == declared
+    opentelemetry = {text.partition("-")[0] for text in project["optional-dependencies"]["otel"]}
+    assert {package for source in program for _, package in layers.packages(source)} == declared | opentelemetry
 
 
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("modelctl.router.__main__", "alembic sqlalchemy numpy scipy starlette httpx typer click rich uvicorn"),
+        ("modelctl.router.__main__", "alembic sqlalchemy numpy scipy starlette httpx typer click rich uvicorn opentelemetry"),
         ("modelctl.supervisor.__main__", "alembic sqlalchemy numpy scipy starlette httpx typer click rich uvicorn httptools"),
-        ("modelctl.recorder.__main__", "scipy starlette httpx typer click rich uvicorn httptools"),
+        ("modelctl.recorder.__main__", "scipy starlette httpx typer click rich uvicorn httptools opentelemetry"),
         ("modelctl.cli", "alembic sqlalchemy numpy scipy starlette uvicorn httptools uvloop pyarrow"),
     ],
 )

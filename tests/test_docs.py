@@ -11,6 +11,7 @@ from typer.main import get_command
 from modelctl.cli import app
 from modelctl.cli.exits import Exit
 from modelctl.conduct import Conduct
+from modelctl.controlplane.metrics.catalog import METRICS
 from modelctl.policy import Admission, Breaker, Ejection, Health, RateLimit, Retries
 from modelctl.router.refusal import Refusal
 from modelctl.router.table import SHADOW_PENDING, SHADOW_PENDING_BYTES
@@ -45,6 +46,18 @@ def test_every_setting_is_documented_with_its_default() -> None:
         shown = f"{default:g}" if isinstance(default, float) else "" if default == () else str(default)
         coded[f"`{PREFIX}{field.name.upper()}`"] = shown if not isinstance(default, Address) else str(default)
     assert documented == coded
+
+
+def test_every_metric_is_documented_as_it_is() -> None:
+    documented = rows("monitoring.md", "Metrics")
+    coded = [[f"`{m.name}`", m.type.value, " ".join(f"`{label}`" for label in m.labels), m.help] for m in METRICS]
+    assert documented == coded
+
+
+def test_every_alert_has_a_word_about_what_to_do() -> None:
+    rules = (DOCS.parent / "deploy" / "prometheus" / "alerts.yml").read_text()
+    page = (DOCS / "monitoring.md").read_text()
+    assert re.findall(r"^### (\w+)$", page, re.MULTILINE) == re.findall(r"- alert: (\w+)", rules)
 
 
 def test_every_exit_code_is_documented() -> None:

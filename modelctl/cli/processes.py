@@ -61,7 +61,8 @@ def router(
 )
 def recorder(*, data_dir: DataDir = None, database: Database = None) -> None:
     """Run the recorder alone: it moves the spool of this machine's routers into the database."""
-    become("modelctl.recorder", {"data_dir": data_dir, "database": database})
+    part = "tracing" if os.environ.get("MODELCTL_OTLP_ENDPOINT") else "recorder"
+    become(f"modelctl.{part}", {"data_dir": data_dir, "database": database})
 
 
 @local(

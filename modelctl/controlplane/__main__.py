@@ -7,37 +7,39 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from time import time_ns
 from types import FrameType
 
-import msgspec
 import uvicorn
 from sqlalchemy import make_url
 from starlette.applications import Starlette
 
 from modelctl.controlplane.api.app import create_app
 from modelctl.errors import InvalidSettings, SchemaOutdated, StoreError
+from modelctl.log_line import LogEntry, LogSource, for_people, rendered
 from modelctl.settings import Settings, read_settings
 from modelctl.store import schema
 from modelctl.store.engine import connect
 
 # A request that is being answered gets this long when the process has to stop.
 SHUTDOWN_SECONDS = 3
+_LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn"}
 
 
-class JsonLines(logging.Formatter):
-    """One JSON object a line."""
+class Lines(logging.Formatter):
+    """Lines like those of all other processes, without names of events."""
+
+    def __init__(self, *, people: bool) -> None:
+        super().__init__()
+        self._people = people
+        self._source = LogSource("controlplane", os.getpid())
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "at": time_ns() // 1_000_000,
-            "process": "controlplane",
-            "event": record.levelname.lower(),
-            "message": record.getMessage(),
-        }
+        message = record.getMessage()
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+            message += "\n" + self.formatException(record.exc_info)
+        level = _LEVELS.get(record.levelno, "error")
+        entry = LogEntry(event="", message=message, at=int(record.created * 1000), level=level)
+        return rendered(entry, self._source, people=self._people).decode().rstrip("\n")
 
 
 class Server(uvicorn.Server):
@@ -118,7 +120,8 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
 
 def _handler() -> logging.Handler:
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    people = for_people(os.environ.get("MODELCTL_LOG_FORMAT", ""), terminal=sys.stderr.isatty())
+    handler.setFormatter(Lines(people=people))
     return handler
 
 

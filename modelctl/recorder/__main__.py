@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modelctl.errors import InvalidSettings, StoreError
 from modelctl.recorder.process import collect_seldom, insist, log, only_reader, run, stop_signals
-from modelctl.recorder.recorder import Recorder
+from modelctl.recorder.recorder import Recorder, Tap
 from modelctl.settings import Settings, read_settings
 from modelctl.store import schema
 from modelctl.store.engine import connect
@@ -16,8 +16,8 @@ from modelctl.store.engine import connect
 _NICE = 5  # what has been answered can wait: a router that shares the machine goes first
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Records until SIGTERM. 0 then; 2 when a setting is wrong, with one line for each fault on stderr."""
+def main(arguments: Sequence[str], tap: Tap | None = None) -> int:
+    """Records until SIGTERM, and tells `tap` what. 0 then; 2 when a setting is wrong, with one line for each fault on stderr."""
     options = _parser().parse_args(arguments)
     try:
         settings = read_settings(os.environ, {"database": options.database, "data_dir": options.data_dir})
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     os.nice(_NICE)
     collect_seldom()
-    _record(settings, Path(options.spool) if options.spool else settings.spool_dir)
+    _record(settings, Path(options.spool) if options.spool else settings.spool_dir, tap=tap)
     return 0
 
 
@@ -42,14 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _record(settings: Settings, root: Path) -> None:
+def _record(settings: Settings, root: Path, *, tap: Tap | None) -> None:
     url = settings.database_url
     engine = connect(url)
     with stop_signals() as stop:
         log("start", database=schema.shown(url), spool=str(root), pid=os.getpid())
         with only_reader(root, stop, log=log):
             if insist(lambda: schema.check(url), stop, log=log):
-                run(Recorder(engine, root, log=log), stop, log=log)
+                run(Recorder(engine, root, log=log, tap=tap), stop, log=log)
         log("stop")
     engine.dispose()
 

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import msgspec
-
 from modelctl.errors import ModelctlError
+from modelctl.log_line import LogEntry, LogSource, for_people, rendered
 from modelctl.recorder.recorder import Log, Recorder
 
 LOCK = "recorder.lock"
@@ -25,11 +24,12 @@ _NEW_OBJECTS = 500_000  # more than a batch has at any time
 
 
 def log(event: str, **facts: object) -> None:
-    """One line of JSON on stderr, if there is room for it: it may be a file on a full disk."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    line = msgspec.json.encode({"time": now, "process": "recorder", "event": event, **facts})
+    """One line on stderr, if there is room for it: it may be a file on a full disk. Its message is the reason, if there is one."""
+    labels = {name: str(fact) for name, fact in facts.items() if name != "reason"}
+    entry = LogEntry(event=event, message=str(facts.get("reason", "")), at=time.time_ns() // 1_000_000, labels=labels)
+    people = for_people(os.environ.get("MODELCTL_LOG_FORMAT", ""), terminal=os.isatty(2))
     with suppress(OSError):
-        os.write(2, line + b"\n")
+        os.write(2, rendered(entry, LogSource("recorder", os.getpid()), people=people))
 
 
 def collect_seldom() -> None:

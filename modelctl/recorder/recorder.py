@@ -18,7 +18,7 @@ from modelctl.recorder.known import Known
 from modelctl.recorder.labels import Joiner
 from modelctl.recorder.ledger import Admission
 from modelctl.recorder.quarantine import set_aside
-from modelctl.recorder.readings import Reading
+from modelctl.recorder.readings import Reading, ServedReading
 from modelctl.recorder.spool_reader import Chunk, Located, Position, SpoolReader, spools
 
 # At most: a batch holds what is there, so batches grow with the lag. Larger ones would keep others from SQLite's only write lock.
@@ -27,6 +27,7 @@ BATCH_RECORDS = 5000
 GAP = 0.02
 
 Log = Callable[..., None]
+Tap = Callable[[Sequence[Served | Compared]], None]
 
 
 class Item(NamedTuple):
@@ -40,12 +41,13 @@ class Item(NamedTuple):
 
 
 class Recorder:
-    """Records every spool below `root`. `log(event, **facts)` hears about what needs a person."""
+    """Records every spool below `root`. `log(event, **facts)` hears about what needs a person, `tap` of what is in the database."""
 
-    def __init__(self, engine: Engine, root: Path, *, log: Log) -> None:
+    def __init__(self, engine: Engine, root: Path, *, log: Log, tap: Tap | None = None) -> None:
         self._engine = engine
         self._root = root
         self._log = log
+        self._tap = tap
         self._known = Known(engine)
         admission = Admission()
         self._writer = Writer(engine, admission, log=log)
@@ -149,6 +151,8 @@ class Recorder:
         after = self._writer.commit(progress, batch, at=time.time_ns() // 1000)
         self._written_at = time.monotonic()
         self._progress[progress.name] = after
+        if self._tap is not None:
+            self._tap([one.served if isinstance(one, ServedReading) else one.compared for one in batch.readings])
         for item, path in zip(refused, paths, strict=True):
             self._log("quarantine", file=str(path), reason=item.reason)
         return after

@@ -11,15 +11,18 @@ import gc
 import os
 import socket
 import sys
+from collections import Counter
 from pathlib import Path
 from time import time_ns
 
-import msgspec
 import uvloop
 
 from modelctl.endpoint import parse_endpoint
 from modelctl.errors import InvalidInput, InvalidSettings
+from modelctl.log_line import LogEntry, LogSource, for_people, rendered
 from modelctl.router.clock import Clock
+from modelctl.router.inventory import Inventory
+from modelctl.router.reporting import Reporter
 from modelctl.router.roster import Report
 from modelctl.router.spool import Spool, SpoolWriter
 from modelctl.router.sync import TableSync
@@ -43,10 +46,11 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def report(name: str, event: str, *, text: str = "") -> None:
-    """One line of JSON on standard error, if there is room for it: it may be a file on a full disk."""
-    line = {"at": time_ns() // 1_000_000, "process": "router", "worker": name, "event": event, "message": text}
+    """One line on standard error, if there is room for it: it may be a file on a full disk."""
+    entry = LogEntry(event=event, message=text, at=time_ns() // 1_000_000)
+    people = for_people(os.environ.get("MODELCTL_LOG_FORMAT", ""), terminal=os.isatty(2))
     with contextlib.suppress(OSError):
-        os.write(2, msgspec.json.encode(line) + b"\n")
+        os.write(2, rendered(entry, LogSource("router", os.getpid(), name), people=people))
 
 
 def _credentials(settings: Settings, name: str) -> Credentials | None:
@@ -86,7 +90,10 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
     listener.setblocking(False)
     loop = asyncio.get_running_loop()
 
+    events: Counter[str] = Counter()
+
     def say(event: str, text: str) -> None:
+        events[event] += 1
         report(arguments.name, event, text=text)
 
     spool = _spool(arguments.name, settings, loop=loop, say=say)
@@ -98,10 +105,15 @@ async def _run(arguments: argparse.Namespace, settings: Settings, *, credentials
         file=settings.table_file,
         report=say,
     )
-    report(arguments.name, "started", text=f"listening on {listener.getsockname()}")
+    say("started", f"listening on {listener.getsockname()}")
     worker = Worker(settings, spool, clock=Clock(loop.time()), report=say, credentials=credentials)
+    counted = Inventory(worker, spool, events=events)
+    reporter = Reporter(sync.control, counted, worker=arguments.name, boot=spool.writer.name, key=settings.key)
+    reporting = loop.create_task(reporter.run())
     ready = arguments.ready_fd
     await worker.serve(listener, sync, on_ready=None if ready is None else lambda: _announce(ready))
+    reporting.cancel()
+    await reporter.leave()
     own = ", ".join(f"{code} {count}" for code, count in sorted(worker.refusals.items()))
     again = worker.retried()
     retries = f"retries: {again.again}, retry budget exhausted: {again.exhausted}"

@@ -118,6 +118,11 @@ class RouteBreaker:
         self._report = report
         self._circuit = Circuit(policy)
 
+    @property
+    def state(self) -> str:
+        """CLOSED, OPEN or HALF_OPEN."""
+        return self._circuit.state
+
     def admit(self) -> int:
         """A ticket, or 0: the baseline answers."""
         return self._circuit.admit(self._clock.now)

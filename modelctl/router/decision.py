@@ -2,19 +2,21 @@
 
 from modelctl.evidence import Context
 from modelctl.router.breaker import RouteBreaker
+from modelctl.router.counting import ArmCounts
 from modelctl.router.target import Target
 from modelctl.traffic import Arm
 
 
 class Leg:
-    """One arm of one route: where its requests go and how its answers are marked. `last` is when it last got one (Unix µs)."""
+    """One arm of one route: where its requests go, how answers are marked and counted. `last` is when it last got one (Unix µs)."""
 
-    __slots__ = ("arm", "backend", "header", "last", "target")
+    __slots__ = ("arm", "backend", "counts", "header", "last", "target")
 
-    def __init__(self, arm: Arm, target: Target, *, marked: bool) -> None:
+    def __init__(self, arm: Arm, target: Target, *, marked: bool, counts: ArmCounts) -> None:
         self.arm = arm
         self.backend = arm.backend
         self.target = target
+        self.counts = counts
         self.header = b"modelctl-arm: " + arm.backend.encode() + b"\r\n" if marked else b""
         self.last = 0
 

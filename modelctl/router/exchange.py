@@ -7,6 +7,7 @@ from modelctl import evidence
 from modelctl.evidence import Answer, Request, Served, encode
 from modelctl.router.answer_head import AnswerHead
 from modelctl.router.choice import choose
+from modelctl.router.counting import trace_of
 from modelctl.router.decision import Decision
 from modelctl.router.head import CHUNKED, RequestHead
 from modelctl.router.identity import identity_lines, uuid7
@@ -15,9 +16,10 @@ from modelctl.router.outgoing import LAST_CHUNK, chunked, last_chunk, prefix, re
 from modelctl.router.overload import Load
 from modelctl.router.refusal import FAILURES, Refusal
 from modelctl.router.repeat import Trial, drop_answer, first_trial, repeat, settle
-from modelctl.router.shadow import Evidence, ShadowCopy, show
-from modelctl.router.table import CompiledRoute, upstream_target
-from modelctl.router.upstream import HIGH_WATER, Owner, Upstream
+from modelctl.router.retargeting import retargeted
+from modelctl.router.shadow import Evidence, ShadowCopy, aborted, show
+from modelctl.router.table import CompiledRoute
+from modelctl.router.upstream import HIGH_WATER, Upstream
 
 _UNDECIDED = 1 << 40  # bytes kept until the route is known, which is before the next read
 _NO_LIMIT = 1 << 60
@@ -174,17 +176,10 @@ class Exchange:
             identity = identity_lines(self.id, self.request_id, parent=head.traceparent)
             self._fields = self.client.forwarding(head) + identity
         if owner.endpoint.path or owner.host or self.route.cut or not head.host or (extra and head.codings is not None):
-            start = self._start_for(owner, copied=extra != b"")
+            start = retargeted(head, self.route, owner=owner, size=self.size, copied=extra != b"")
         else:
             start = head.start
         return b"%b%b%b\r\n" % (start, self._fields, extra)
-
-    def _start_for(self, owner: Owner, *, copied: bool) -> bytes:
-        head = self.head
-        endpoint = owner.endpoint
-        target = upstream_target(self.route, endpoint, target=head.target)
-        framing = b"content-length: %d\r\n" % self.size if copied and head.codings is not None else head.framing
-        return head.started(target, owner.host or head.host or endpoint.authority.encode(), framing=framing)
 
     def on_body(self, data: bytes) -> None:
         """More of the request's body."""
@@ -362,7 +357,7 @@ class Exchange:
         decision = self.decision
         settle(self, upstream.answer.status if upstream is not None else 0, failure=failure)
         if decision.shown and self.shadows is None:
-            self.shown = tuple((leg.backend, evidence.ABORTED) for leg in decision.shown)
+            self.shown = aborted(decision.shown)
         head = self.head
         route = self.route
         body = recorded(self.kept, self.size, limit=route.capture.request_bytes)
@@ -370,6 +365,11 @@ class Exchange:
         stream = upstream is not None and upstream.answer.events
         started = self.started
         answered = upstream is not None and self.answered
+        status = upstream.answer.status if answered and upstream else 0
+        took = (perf_counter_ns() - started) // 1000
+        leg = decision.answering
+        if leg.counts.answered(status, failure, took=took):
+            leg.counts.exemplify(took, trace_of(self.id, head.traceparent), at=self.at)
         served = Served(
             self.id,
             self.request_id,
@@ -377,10 +377,10 @@ class Exchange:
             decision.context_for(self.unit) if self.unit else decision.context,
             Request(head.method, head.target, head.type, head.encoding, body, self.size, fields),
             Answer(
-                decision.answering.backend,
-                upstream.answer.status if answered and upstream else 0,
+                leg.backend,
+                status,
                 failure,
-                (perf_counter_ns() - started) // 1000,
+                took,
                 (self._first_byte - started) // 1000 if answered else 0,
                 upstream.answer.type if upstream else b"",
                 upstream.answer.encoding if upstream else b"",

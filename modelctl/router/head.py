@@ -109,6 +109,8 @@ class RequestHead:
         """The value of the field `name` (lower case), or b"": the first line that has it counts."""
         if name == b"x-request-id":
             return self.request_id
+        if name == b"traceparent":
+            return self.traceparent
         width = len(name)
         for line in self.lines if self.taken is None else self.lines + self.taken:
             if line[width : width + 1] == b":" and line[:width].lower() == name:

@@ -31,3 +31,8 @@ def identity_lines(id_: bytes, request_id: bytes, *, parent: bytes) -> bytes:
     if parent:
         return b"x-request-id: %b\r\ntraceparent: %b-%b-%b\r\n" % (request_id, parent[:35], text[16:], parent[-2:])
     return b"x-request-id: %b\r\ntraceparent: 00-%b-%b-01\r\n" % (request_id, text, text[16:])
+
+
+def own_span(head: bytes, id_: bytes, *, copy: bytes) -> bytes:
+    """A head whose traceparent names the span `copy` in place of that of the request `id_`."""
+    return head.replace(b"-%b-" % id_[8:].hex().encode(), b"-%b-" % copy.hex().encode(), 1)

@@ -4,8 +4,9 @@ from time import perf_counter_ns
 from typing import Protocol
 
 from modelctl import evidence
-from modelctl.evidence import Answer, encode_compared
+from modelctl.evidence import Answer, copy_span, encode_compared
 from modelctl.router.decision import Leg
+from modelctl.router.identity import own_span
 from modelctl.router.outgoing import recorded
 from modelctl.router.overload import Load
 from modelctl.router.table import CompiledRoute
@@ -25,6 +26,7 @@ class Shown(Protocol):
     """The exchange whose request is copied. `served` is its encoded record, empty until its answer is over; `gone` says that
     its client left."""
 
+    id: bytes
     head_only: bool
     switches: bool
     kept: list[bytes]
@@ -61,7 +63,16 @@ def show(exchange: Shown, legs: tuple[Leg, ...], *, load: Load) -> "tuple[list[S
         fates.append((leg.backend, fate))
         if fate == evidence.SENT:
             copies.append(copy)
+        else:
+            leg.counts.skipped(fate)
     return copies, tuple(fates)
+
+
+def aborted(legs: tuple[Leg, ...]) -> tuple[tuple[str, str], ...]:
+    """The fates of copies of a request that never became complete."""
+    for leg in legs:
+        leg.counts.skipped(evidence.ABORTED)
+    return tuple((leg.backend, evidence.ABORTED) for leg in legs)
 
 
 class ShadowCopy:
@@ -111,7 +122,10 @@ class ShadowCopy:
             return
         self._upstream = upstream
         self._started = perf_counter_ns()
-        upstream.transport.write(b"".join((exchange.request_head(upstream, _MARK), *exchange.kept)))
+        head = exchange.request_head(upstream, _MARK)
+        if exchange.route.traced:
+            head = own_span(head, exchange.id, copy=copy_span(exchange.id, self._leg.backend))
+        upstream.transport.write(b"".join((head, *exchange.kept)))
 
     def on_answer(self, upstream: Upstream) -> None:
         """Part of Leg: keep what may be kept, drop the rest."""
@@ -155,6 +169,8 @@ class ShadowCopy:
 
     def _cancel(self) -> None:
         upstream, self._upstream = self._upstream, None
+        if self._answer is None:
+            self._leg.counts.answered(0, evidence.CLIENT_GONE, took=0)
         if self._answer is None and upstream is not None:
             upstream.abandon()
         elif upstream is None:
@@ -165,11 +181,14 @@ class ShadowCopy:
         started = self._started
         stream = upstream is not None and upstream.answer.events
         limit = self._exchange.route.capture.answer_bytes
+        status = upstream.answer.status if upstream is not None and self._first_byte else 0
+        took = (perf_counter_ns() - started) // 1000
+        self._leg.counts.answered(status, failure, took=took)
         self._answer = Answer(
             self._leg.backend,
-            upstream.answer.status if upstream is not None and self._first_byte else 0,
+            status,
             failure,
-            (perf_counter_ns() - started) // 1000,
+            took,
             (self._first_byte - started) // 1000 if self._first_byte else 0,
             upstream.answer.type if upstream is not None else b"",
             upstream.answer.encoding if upstream is not None else b"",

@@ -19,6 +19,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+from modelctl.counts import BUFFER_FULL, DISK_FULL, SPOOL_FULL, WRITE_FAILED
 from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Dropped, Tally, frame, framed, header, segment_name
 from modelctl.router.alarm import Alarm
 from modelctl.router.drops import DropBook
@@ -38,10 +39,6 @@ SEGMENT_IDLE_SECONDS = 10.0
 SHORTAGE_SECONDS = 1.0
 DISK_FREE_SHARE = 0.10
 
-BUFFER_FULL = "buffer-full"
-SPOOL_FULL = "spool-full"
-DISK_FULL = "disk-full"
-WRITE_FAILED = "write-failed"
 _WHY = {
     SPOOL_FULL: "the spool has its most bytes (MODELCTL_SPOOL_MAX_BYTES): does the recorder run, and does the database answer?",
     DISK_FULL: f"less than {DISK_FREE_SHARE:.0%} of its disk is free: make room",
@@ -87,6 +84,11 @@ class Spool:
         self._drops = DropBook()
         self._scheduled = False
         self._pause = BATCH_SECONDS
+
+    @property
+    def writer(self) -> "SpoolWriter":
+        """The thread's side."""
+        return self._writer
 
     def append(self, payload: bytes) -> None:
         """Take over an encoded record, or count it as dropped."""
@@ -137,6 +139,7 @@ class SpoolWriter:
     """The thread's side: owns the folder, the segment and the counts."""
 
     def __init__(self, folder: Path, max_bytes: int, *, fsync: str = IN_INTERVALS, report: Report = unheard) -> None:
+        self.name = folder.name
         self._folder = folder
         self._alarm = Alarm(report, folder)
         self._fsync = fsync
@@ -151,6 +154,7 @@ class SpoolWriter:
         self._file = -1
         self._written = 0
         self._accepted = 0
+        self.size = 0  # bytes written since the boot
         self._dropped: dict[str, int] = {}
         self._drops = DropBook()
         self._synced = 0.0
@@ -174,6 +178,11 @@ class SpoolWriter:
     def backlog(self) -> int:
         """Bytes handed over and not yet written. Each side writes its own counter, so no lock is needed."""
         return self._put_bytes - self._done_bytes
+
+    def tally(self) -> Tally:
+        """The counts so far, as they stand behind the newest batch."""
+        accepted, dropped = self._accepted, dict(self._dropped)
+        return Tally(accepted + sum(dropped.values()), accepted, dropped)
 
     def put(self, batch: Batch) -> None:
         """Take over a batch."""
@@ -308,6 +317,7 @@ class SpoolWriter:
             self._alarm.kept()
         self._written += written
         self._dirty = self._fsync != NEVER
+        self.size += written
         self._untold = False
         self._told = monotonic()
         if self._written > self._segment_bytes:

@@ -71,7 +71,7 @@ class TableSync:
     """
 
     def __init__(self, control: Endpoint, worker: str, *, key: str, file: Path, report: Callable[[str, str], None]) -> None:
-        self._control = control
+        self.control = control
         self._worker = worker
         self._key = key
         self._file = file
@@ -139,19 +139,19 @@ class TableSync:
         if self._refused:
             query |= {"refused": self._refused_version, "why": self._refused[:500]}
         last = ",".join(f"{quote(backend)}:{at}" for backend, at in applied.last.items())
-        path = f"{self._control.path}/internal/table?{urlencode(query)}&last={last}"
-        authority = self._control.authority
+        path = f"{self.control.path}/internal/table?{urlencode(query)}&last={last}"
+        authority = self.control.authority
         lines = [f"GET {path} HTTP/1.1", f"host: {authority}", "connection: close"]
         if self._key:
             lines.append(f"authorization: Bearer {self._key}")
         try:
             return await self._exchange("\r\n".join(lines).encode() + b"\r\n\r\n")
         except (OSError, TimeoutError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
-            raise ControlPlaneUnreachable(f"no routing table from {self._control}: {error or type(error).__name__}") from None
+            raise ControlPlaneUnreachable(f"no routing table from {self.control}: {error or type(error).__name__}") from None
 
     async def _exchange(self, request: bytes) -> bytes:
         async with asyncio.timeout(CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection(self._control.host, self._control.port, limit=65_536)
+            reader, writer = await asyncio.open_connection(self.control.host, self.control.port, limit=65_536)
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 writer.write(request)

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from modelctl.endpoint import Endpoint
+from modelctl import counts
 from modelctl.evidence import Context
 from modelctl.router.admission import Gate, Gates, addressed_arms
 from modelctl.router.breaker import RouteBreaker
 from modelctl.router.choice import Choice, Matcher, Unread
 from modelctl.router.clock import Clock
+from modelctl.router.counting import ArmCounts
 from modelctl.router.decision import Decision, Leg
 from modelctl.router.dial import Dialers
 from modelctl.router.redaction import Redaction
@@ -44,6 +45,7 @@ class CompiledRoute:
         "path",
         "path_length",
         "redaction",
+        "traced",
         "unit_field",
     )
 
@@ -54,6 +56,7 @@ class CompiledRoute:
         self.capture = route.capture
         self.choice: Choice | None = None
         self.fields = tuple(name.encode() for name in route.capture.headers)
+        self.traced = False
         self.redaction = Redaction(route.capture.redact) if route.capture.redact else None
         self.editing = editing(route, self.redaction)
         self.unit_field = parse_unit(route.unit).encode()
@@ -63,6 +66,12 @@ class CompiledRoute:
         self.gate = gate
         self._index = index
         self._decisions = decisions
+
+    def trace(self) -> "CompiledRoute":
+        """Itself, which from now on records whose child a request is and gives copies spans of their own."""
+        self.traced = True
+        self.fields = tuple({*self.fields, b"traceparent"})
+        return self
 
     def decide(self, unit: bytes) -> Decision:
         """The decision for `unit`."""
@@ -76,7 +85,19 @@ def _always_first(unit: bytes) -> int:
 class Targets:
     """What a worker keeps across tables: one Target a backend, one more where it is shown requests, the breakers, and counts."""
 
-    __slots__ = ("_answering", "_breakers", "_clock", "_dialers", "_gone", "_report", "_retired", "_shown", "unread")
+    __slots__ = (
+        "_answering",
+        "_breakers",
+        "_clock",
+        "_dialers",
+        "_gone",
+        "_report",
+        "_retired",
+        "_shown",
+        "counts",
+        "traced",
+        "unread",
+    )
 
     def __init__(self, clock: Clock, report: Report = unheard, *, dialers: Dialers | None = None) -> None:
         """`report(event, text)` is told what changes about endpoints, and when a breaker opens or closes."""
@@ -86,6 +107,8 @@ class Targets:
         self._breakers: dict[tuple[str, str], RouteBreaker] = {}
         self._gone = Retried(0, 0)
         self.unread = Unread()
+        self.traced = False
+        self.counts: dict[tuple[str, str, str], ArmCounts] = {}
         self._retired: list[Target] = []
         self._answering: dict[str, Target] = {}
         self._shown: dict[tuple[str, str], Target] = {}
@@ -112,6 +135,14 @@ class Targets:
             return fresh
         return target
 
+    def by_backend(self) -> list[tuple[str, Target]]:
+        """The Target that answers for each backend there is, with its name."""
+        return list(self._answering.items())
+
+    def breaker_states(self) -> list[tuple[str, str, str]]:
+        """The route, the arm and the state of each breaker."""
+        return [(route, arm, breaker.state) for (route, arm), breaker in self._breakers.items()]
+
     def _for_copies(self, route: str) -> Report:
         return lambda event, text: self._report(event, f"for copies of route {route!r}: {text}")
 
@@ -119,6 +150,10 @@ class Targets:
         if old is not None:
             fresh.succeed(old)
             self._retire(old)
+
+    def counted(self, kind: str, route: str, *, arm: str) -> ArmCounts:
+        """The counts of an arm, ANSWERING or SHOWN: they outlive tables, because they only grow."""
+        return self.counts.setdefault((kind, route, arm), ArmCounts())
 
     def breaker(self, route: Route, arm: Arm) -> RouteBreaker | None:
         """The breaker of a candidate of `route`, kept while its policy is the same."""
@@ -216,12 +251,15 @@ class CompiledTable:
         decisions = [compiler.decision(it) for it in split.assignments]
         compiled = CompiledRoute(route, split.index, decisions=decisions, gate=gates.gate(route))
         compiled.choice = compiler.choice()
+        if compiler.traced:
+            compiled.trace()
         place[compiled.path] = compiled
         if route.preview:
             address = PREVIEW_PREFIX + route.name.encode()
             gate = gates.preview_gate(route, len(address))
             decisions = [compiler.preview()]
-            self._any_host[address] = CompiledRoute(route, _always_first, decisions=decisions, gate=gate, cut=len(address))
+            preview = CompiledRoute(route, _always_first, decisions=decisions, gate=gate, cut=len(address))
+            self._any_host[address] = preview.trace() if compiled.traced else preview
         self.legs += compiler.legs.values()
 
     def match(self, host: bytes, target: bytes) -> CompiledRoute | None:
@@ -268,20 +306,30 @@ class _Compiler:
         self.route = route
         self.version = version
         self._targets = targets
+        self.traced = targets.traced
         marked = route.capture.arm_header
         self.legs = {
-            arm.backend: Leg(arm, targets.answering(backends[arm.backend]), marked=marked)
+            arm.backend: self._answering(arm, backends[arm.backend], marked=marked)
             for arm in route.arms
             if arm.role is not Role.NOISE
         }
         self.shown = {
-            arm.backend: Leg(arm, targets.shown(route.name, backends[arm.backend], arm=arm), marked=False)
+            arm.backend: Leg(
+                arm,
+                targets.shown(route.name, backends[arm.backend], arm=arm),
+                marked=False,
+                counts=targets.counted(counts.SHOWN, route.name, arm=arm.backend),
+            )
             for arm in route.arms
             if arm.shown
         }
         if route.preview and route.preview not in self.legs:
             arm = Arm(backend=route.preview, role=Role.CANDIDATE)
-            self.legs[route.preview] = Leg(arm, targets.answering(backends[route.preview]), marked=marked)
+            self.legs[route.preview] = self._answering(arm, backends[route.preview], marked=marked)
+
+    def _answering(self, arm: Arm, backend: Backend, *, marked: bool) -> Leg:
+        counted = self._targets.counted(counts.ANSWERING, self.route.name, arm=arm.backend)
+        return Leg(arm, self._targets.answering(backend), marked=marked, counts=counted)
 
     def decision(self, assignment: Assignment) -> Decision:
         arm, shown, reason, probability = assignment
@@ -322,25 +370,3 @@ class _Compiler:
     def _context(self, arm: Arm, reason: Reason, *, probability: int) -> Context:
         route = self.route
         return Context(route.name, route.rollout, route.stage, self.version, arm.role.value, reason.value, probability, b"")
-
-
-def upstream_target(route: CompiledRoute, endpoint: Endpoint, *, target: bytes) -> bytes:
-    """The target for one endpoint: as it came, unless the endpoint has a path, which then replaces the route's prefix.
-
-    Behind a preview's own prefix the route's may stand or not.
-    """
-    prefix = route.path_length
-    if route.cut:
-        target = target[route.cut :]
-        if not target.startswith(b"/"):
-            target = b"/" + target
-        if not _below(route.path, target):
-            prefix = 0
-    if endpoint.path:
-        return endpoint.path.encode() + target[prefix:]
-    return target
-
-
-def _below(prefix: bytes, target: bytes) -> bool:
-    """Whether `target` is `prefix` or something below it."""
-    return target.startswith(prefix) and target[len(prefix) : len(prefix) + 1] in (b"", b"/", b"?")

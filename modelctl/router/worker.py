@@ -58,6 +58,7 @@ class Worker:
         self.load = Load(settings.max_memory_bytes, settings.max_inflight)
         self._gauge = Gauge(self.load, clock.now, report=report)
         self.targets = Targets(clock, report, dialers=Dialers(reach_of(settings.backend_networks), report=report))
+        self.targets.traced = settings.otlp_endpoint != ""
         self._gates = Gates()
         self._connections: set[Connection] = set()
         self._networks = [ip_network(network) for network in settings.trusted_proxies if network != SOCKETS]
@@ -95,6 +96,11 @@ class Worker:
     def count_refusal(self, refusal: Refusal) -> None:
         """One more answer of the router's own."""
         self.refusals[refusal.code] += 1
+
+    @property
+    def connections(self) -> int:
+        """Clients' connections, tunnels among them."""
+        return len(self._connections)
 
     def retried(self) -> Retried:
         """The retries so far."""

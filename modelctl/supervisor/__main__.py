@@ -6,6 +6,8 @@ import re
 import socket
 import sys
 
+import msgspec
+
 from modelctl.errors import InvalidSettings
 from modelctl.settings import Settings, read_settings
 from modelctl.supervisor.child import Plan, report
@@ -25,7 +27,9 @@ def plans_for(settings: Settings, *, clients: socket.socket, control: socket.soc
     plans = []
     if control is not None:
         plans.append(_plan("controlplane", "--fd", str(control.fileno()), *database, sockets=(control.fileno(),)))
-        plans.append(_plan("recorder", *database, "--spool", str(settings.spool_dir)))
+        # With traces the recorder runs inside the process that makes spans of what it records.
+        recorder = _plan("tracing" if settings.otlp_endpoint else "recorder", *database, "--spool", str(settings.spool_dir))
+        plans.append(msgspec.structs.replace(recorder, name="recorder"))
     for number in range(settings.workers):
         listener = clients.fileno()
         options = ("--data-dir", str(settings.data_dir), "--fd", str(listener), "--control", control_url)

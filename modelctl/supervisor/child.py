@@ -9,6 +9,8 @@ from time import monotonic, time_ns
 
 import msgspec
 
+from modelctl.log_line import LogEntry, LogSource, for_people, rendered
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 STEADY_SECONDS = 10.0  # a child that ran this long starts again without a pause
 FATAL_SECONDS = 10.0  # a child that ends by itself this soon after the first start will not do better the next time
@@ -36,10 +38,11 @@ def pause_before_restart(failures: int) -> float:
 
 
 def report(event: str, message: str) -> None:
-    """One line of JSON on standard error. Nobody may be there to read it: the terminal may have gone."""
-    line = {"at": time_ns() // 1_000_000, "process": "supervisor", "event": event, "message": message}
+    """One line on standard error. Nobody may be there to read it: the terminal may have gone."""
+    entry = LogEntry(event=event, message=message, at=time_ns() // 1_000_000)
+    people = for_people(os.environ.get("MODELCTL_LOG_FORMAT", ""), terminal=os.isatty(2))
     with contextlib.suppress(OSError):
-        os.write(2, msgspec.json.encode(line) + b"\n")
+        os.write(2, rendered(entry, LogSource("supervisor", os.getpid()), people=people))
 
 
 def ending(code: int) -> str:

@@ -7,7 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from tests.architecture.sources import Source, imports, modules
 
 NOUNS = frozenset(
-    {"endpoint", "policy", "settings", "traffic", "rule", "metric", "gate", "conduct", "freeze", "rollout", "evidence"}
+    {
+        "endpoint",
+        "policy",
+        "settings",
+        "traffic",
+        "rule",
+        "metric",
+        "gate",
+        "conduct",
+        "freeze",
+        "rollout",
+        "evidence",
+        "counts",
+        "log_line",
+    }
 )
 _ALL_NOUNS = frozenset({"errors", "latency", "nouns"})
 
@@ -23,6 +37,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "migrations": frozenset({"store"}),
     "recorder": _ALL_NOUNS | {"kinds", "store"},
     "parquet": _ALL_NOUNS | {"store"},
+    "tracing": _ALL_NOUNS | {"recorder", "version"},
     "controlplane": _ALL_NOUNS | {"kinds", "statistics", "store", "version"},
     "router": _ALL_NOUNS,
     "supervisor": _ALL_NOUNS,
@@ -41,6 +56,7 @@ MAY_USE: Mapping[str, frozenset[str]] = {
     "store": frozenset({"alembic", "msgspec", "sqlalchemy", "zstandard"}),
     "migrations": frozenset({"alembic", "sqlalchemy"}),
     "recorder": frozenset({"msgspec", "sqlalchemy"}),
+    "tracing": frozenset({"opentelemetry"}),
     "parquet": frozenset({"msgspec", "pyarrow", "sqlalchemy"}),
     "controlplane": frozenset({"httpx", "msgspec", "sqlalchemy", "starlette", "uvicorn"}),
     "router": frozenset({"httptools", "msgspec", "uvloop"}),
@@ -62,7 +78,8 @@ INSIDE: Mapping[str, frozenset[str]] = {
     "operations": _DECIDED | {"planning"},
     "backfill": frozenset({"controlplane", "operations"}),
     "acting": _DECIDED | {"operations"},
-    "api": _DECIDED | {"planning", "report", "operations", "backfill", "acting"},
+    "metrics": frozenset({"controlplane", "automation"}),
+    "api": _DECIDED | {"planning", "report", "operations", "backfill", "acting", "metrics"},
     "__main__": frozenset({"api"}),
 }
 

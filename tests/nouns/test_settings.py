@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.errors import InvalidSettings
+from modelctl.log_line import LogFormat
 from modelctl.settings import PREFIX, Address, Settings, parse_address, parse_listen, read_settings
 
 KEY = "0123456789abcdef"
@@ -57,6 +58,11 @@ GIVEN: tuple[tuple[str, str, object], ...] = (
     ("max_memory_bytes", "67108864", 67_108_864),
     ("spool_buffer_bytes", "65536", 65_536),
     ("spool_max_bytes", "1048576", 1_048_576),
+    ("spool_mode", "sync", "sync"),
+    ("spool_fsync", "batch", "batch"),
+    ("otlp_endpoint", "http://127.0.0.1:4318", "http://127.0.0.1:4318"),
+    ("trace_ratio", "0.01", 0.01),
+    ("log_format", "json", LogFormat.JSON),
 )
 
 

@@ -47,7 +47,7 @@ class Process:
 
     def names(self) -> list[str]:
         """The events it logged, by name."""
-        return [event["event"] for event in self.events()]
+        return [event["event.action"] for event in self.events()]
 
     def end(self, number: int) -> int:
         """Sends a signal and waits; the exit code. Whatever happened, nothing was printed."""
@@ -181,7 +181,7 @@ def test_it_waits_for_the_schema_with_one_line_that_says_what_to_run(empty_datab
     worker.write(mixed(20)[:20])
     with _running(empty_database_url, tmp_path / "spool") as recorder:
         _until(lambda: "waiting" in recorder.names())
-        assert "modelctl db upgrade --database" in recorder.events()[-1]["reason"]
+        assert "modelctl db upgrade --database" in recorder.events()[-1]["message"]
         schema.upgrade(empty_database_url)
         _until(lambda: _committed(empty_database_url) == 20)
         assert recorder.names() == ["start", "waiting", "resumed"]
@@ -203,7 +203,7 @@ def test_a_second_recorder_of_a_spool_folder_takes_over_when_the_first_ends(sqli
         _until(lambda: _committed(sqlite_url) == 20)
         with _running(sqlite_url, tmp_path / "spool") as second:
             _until(lambda: "waiting" in second.names())
-            assert f"another recorder, process {first.process.pid}," in second.events()[-1]["reason"]
+            assert f"another recorder, process {first.process.pid}," in second.events()[-1]["message"]
             assert first.end(signal.SIGTERM) == 0
             worker.write(mixed(40)[20:40])
             _until(lambda: _committed(sqlite_url) == 40)
@@ -219,7 +219,7 @@ def test_a_quarantined_frame_is_one_line_in_the_log(sqlite_url: str, tmp_path: P
         _until(lambda: _committed(sqlite_url) == worker.accepted)
         assert recorder.end(signal.SIGTERM) == 0
         assert recorder.names() == ["start", "quarantine", "stop"]
-        assert Path(recorder.events()[1]["file"]).is_file()
+        assert Path(recorder.events()[1]["labels"]["file"]).is_file()
 
 
 @pytest.mark.parametrize("arguments", [["--database", "mysql://x/y"], ["--database", "sqlite://"]])
@@ -239,5 +239,5 @@ def test_the_log_is_one_json_object_per_line(capfdbinary: pytest.CaptureFixture[
     log("quarantine", file="a\nb")
     captured = capfdbinary.readouterr()
     assert captured.out == b""
-    assert json.loads(captured.err)["file"] == "a\nb"
+    assert json.loads(captured.err)["labels"]["file"] == "a\nb"
     assert captured.err.count(b"\n") == 1

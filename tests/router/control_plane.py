@@ -1,8 +1,12 @@
-"""A control plane that speaks `GET /internal/table`, holds the poll, and answers what a test tells it to."""
+"""A control plane that speaks `GET /internal/table`, holds the poll, answers what a test tells it to, and takes counts."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from modelctl.counts import Report
 
 HOLD = 2.0
 
@@ -13,6 +17,8 @@ class ControlPlane:
     def __init__(self, port: int = 0) -> None:
         self.polls: list[dict[str, str]] = []
         self.keys: list[str] = []
+        self.reports: list[Report] = []
+        self.deaf = False
         self._body = b""
         self._version = 0
         self._raw = b""
@@ -23,6 +29,9 @@ class ControlPlane:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 plane.handle(self)
+
+            def do_POST(self) -> None:
+                plane.take(self)
 
             def log_message(self, *args: object) -> None:
                 """Tests look at `polls` instead."""
@@ -62,6 +71,15 @@ class ControlPlane:
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
+
+    def take(self, handler: BaseHTTPRequestHandler) -> None:
+        """One report of counts. While `deaf` is set it is read and the worker never learns of it."""
+        body = handler.rfile.read(int(handler.headers["content-length"]))
+        assert handler.path == "/internal/counts"
+        self.reports.append(msgspec.json.decode(body, type=Report))
+        if not self.deaf:
+            handler.send_response(204)
+            handler.end_headers()
 
     def stop(self) -> None:
         """Answer no more."""

@@ -15,7 +15,8 @@ from modelctl.router.guard import check_head
 from modelctl.router.head import RequestHead, without_named
 from modelctl.router.identity import uuid7, valid_request_id, valid_traceparent
 from modelctl.router.refusal import Refusal, refusal_answer
-from modelctl.router.table import CompiledTable, Targets, upstream_target
+from modelctl.router.retargeting import upstream_target
+from modelctl.router.table import CompiledTable, Targets
 from modelctl.traffic import Backend, Route, RoutingTable
 from tests.router.conftest import baseline
 

@@ -26,6 +26,7 @@ from modelctl.controlplane.api import (
     exports,
     freezes,
     imports,
+    metrics,
     quarantine,
     replays,
     rollouts,
@@ -40,6 +41,7 @@ from modelctl.controlplane.api.problems import problem_response
 from modelctl.controlplane.automation.retention import Retention
 from modelctl.controlplane.backfill.replayer import Replayer
 from modelctl.controlplane.fleet import Fleet
+from modelctl.controlplane.metrics.board import Board
 from modelctl.controlplane.operations.inspecting import read_catalog, read_table
 from modelctl.endpoint import reach_of
 from modelctl.errors import StoreError
@@ -100,6 +102,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *quarantine.ENDPOINTS,
     *replays.ENDPOINTS,
     *tables.ENDPOINTS,
+    *metrics.ENDPOINTS,
 )
 
 
@@ -121,7 +124,7 @@ def create_app(
     fleet = fleet or Fleet(unix_microseconds)
     reach = reach_of(settings.backend_networks)
     replayer = Replayer(engine, settings.spool_dir, clock=unix_microseconds, chance=random_salt)
-    plane = Plane(engine=engine, fleet=fleet, clock=unix_microseconds, chance=chance, reach=reach, replayer=replayer)
+    plane = Plane(engine=engine, fleet=fleet, board=Board(), clock=unix_microseconds, chance=chance, reach=reach, replayer=replayer)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

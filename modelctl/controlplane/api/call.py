@@ -13,6 +13,7 @@ from starlette.responses import Response
 from modelctl.controlplane.api.problems import Refused, problem_response
 from modelctl.controlplane.backfill.replayer import Replayer
 from modelctl.controlplane.fleet import Command, Convergence, Fleet
+from modelctl.controlplane.metrics.board import Board
 from modelctl.controlplane.operations.change import Author, Change
 from modelctl.endpoint import Reach
 from modelctl.errors import InvalidInput, ModelctlError
@@ -26,13 +27,14 @@ MAX_REASON = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
-    """What handlers work with: the store, the routers, time (Unix microseconds), chance (32 hex digits).
+    """What handlers work with: the store, the routers and what they counted, time (Unix microseconds), chance (32 hex digits).
 
     `reach` is where backends may be, `replayer` what sends recorded requests again.
     """
 
     engine: Engine
     fleet: Fleet
+    board: Board
     clock: Callable[[], int]
     chance: Callable[[], str]
     reach: Reach
