@@ -172,7 +172,7 @@ def pairs(connection: Connection, where: dict[str, str | int], *, limit: int = 1
         newest, _, candidate = cursor.partition(":")
         query = query.where(or_(pair.c.prediction_id < newest, and_(pair.c.prediction_id == newest, pair.c.candidate < candidate)))
     rows = _rows(connection, query.order_by(pair.c.prediction_id.desc(), pair.c.candidate.desc()), limit=limit)
-    items = tuple(_pair(row) for row in rows[:limit])
+    items = tuple(read_pair(row) for row in rows[:limit])
     return Page(items, f"{items[-1].prediction_id}:{items[-1].candidate.backend}" if len(rows) > limit else None)
 
 
@@ -181,10 +181,10 @@ def worst_pairs(connection: Connection, of: int, *, candidate: str, limit: int) 
     mine = select(pair).where(pair.c.rollout == of, pair.c.candidate == candidate)
     highest = mine.where(pair.c.difference > 0).order_by(pair.c.difference.desc()).limit(limit)
     lowest = mine.where(pair.c.difference < 0).order_by(pair.c.difference.asc()).limit(limit)
-    numbers = [_pair(row) for query in (highest, lowest) for row in connection.execute(query)]
+    numbers = [read_pair(row) for query in (highest, lowest) for row in connection.execute(query)]
     numbers.sort(key=lambda found: (-abs(found.difference or 0.0), found.prediction_id))
     labels = mine.where(pair.c.agree == 0, pair.c.difference.is_(None)).order_by(pair.c.prediction_id.desc()).limit(limit)
-    return (*numbers, *(_pair(row) for row in connection.execute(labels)))[:limit]
+    return (*numbers, *(read_pair(row) for row in connection.execute(labels)))[:limit]
 
 
 def rollouts(connection: Connection, where: dict[str, str | int], *, limit: int = 100, cursor: str | None = None) -> Page[Rollout]:
@@ -269,7 +269,8 @@ def _side(row: Row[Any], side: str) -> Side:
     return Side(backend=columns[side], failure=failure, answer=_body(row, side), **values)
 
 
-def _pair(row: Row[Any]) -> Pair:
+def read_pair(row: Row[Any]) -> Pair:
+    """A row of `pair`, whole."""
     baseline, candidate = _side(row, "baseline"), _side(row, "candidate")
     return Pair(
         prediction_id=row.prediction_id,

@@ -8,7 +8,8 @@ from starlette.responses import Response
 from modelctl.controlplane.api.call import Call, Endpoint
 from modelctl.controlplane.operations.feedback import FeedbackItem, Taken, record_feedback
 from modelctl.controlplane.operations.inspecting import read_events, read_pairs, read_prediction, read_predictions
-from modelctl.controlplane.report.content import Report, preview, write_report
+from modelctl.controlplane.report.content import Report, write_report
+from modelctl.controlplane.report.disagreement import preview
 from modelctl.controlplane.report.gathering import findings
 from modelctl.controlplane.report.markdown import markdown
 from modelctl.controlplane.report.status import Status, read_status

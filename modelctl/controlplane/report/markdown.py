@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.figures import amount, figure, share
 from modelctl.controlplane.judgement.funnel import STAGES
-from modelctl.controlplane.report.content import Disagreement, Report, Trust
+from modelctl.controlplane.report.content import Report, Trust
 from modelctl.controlplane.report.details_markdown import companion_lines, detail_lines, method_link, truth_lines
+from modelctl.controlplane.report.disagreement import Disagreement
 from modelctl.controlplane.report.markdown_text import code, table
 from modelctl.controlplane.report.shapes import Confusion, Latency
 

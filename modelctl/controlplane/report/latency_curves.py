@@ -1,0 +1,58 @@
+"""How long answers took, as curves: for each duration the share of answers that were faster. Shown; nothing here decides. Pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from modelctl.controlplane.judgement.comparison import Evidence
+from modelctl.statistics.quantiles import growth
+
+POINTS = 48
+
+
+class LatencyCurve(msgspec.Struct, frozen=True, kw_only=True):
+    """`points` are (milliseconds, share of the `n` answers that took at most so long), both growing. `shown` are the requests that
+    both sides answered, `of` the candidate whose pairs they are; else what the arm answered to clients."""
+
+    arm: str
+    shown: bool
+    of: str
+    n: int
+    points: tuple[tuple[float, float], ...]
+
+
+def latency_curves(evidence: Evidence) -> tuple[LatencyCurve, ...]:
+    """Both sides of the pairs of each candidate, then what arms answered to clients; those without answers are left out."""
+    rollout, found = evidence.rollout, []
+    for name in rollout.candidates:
+        counts = evidence.sums.counts(name, "pair_latency")
+        for side, arm in (("baseline", rollout.baseline), ("candidate", name)):
+            mine = {key.removeprefix(f"{side}:"): n for key, n in counts.items() if key.startswith(f"{side}:")}
+            found.append(LatencyCurve(arm=arm, shown=True, of=name, n=sum(mine.values()), points=_points(mine)))
+    for arm in (rollout.baseline, *rollout.candidates):
+        answered = evidence.sums.counts(arm, "latency")
+        for key, n in evidence.sums.counts(arm, "latency_warm").items():
+            answered[key] = answered.get(key, 0) + n
+        found.append(LatencyCurve(arm=arm, shown=False, of="", n=sum(answered.values()), points=_points(answered)))
+    return tuple(one for one in found if one.n)
+
+
+def _points(counts: Mapping[str, int]) -> tuple[tuple[float, float], ...]:
+    """At the upper edge of every bucket; where there are many, of those that carry the curve on by an equal share."""
+    n, seen, kept = sum(counts.values()), 0, []
+    for index in sorted(counts, key=_order):
+        seen += counts[index]
+        milliseconds = 0.0 if index == "zero" else growth() ** int(index) / 1000
+        kept.append((round(milliseconds, 4), seen / n))
+    if len(kept) <= POINTS:
+        return tuple(kept)
+    thin = [kept[0]]
+    for place, point in enumerate(kept[1:], 1):
+        # The tail is what people look for: its last buckets all stay.
+        if point[1] - thin[-1][1] >= 1.5 / POINTS or place >= len(kept) - POINTS // 3:
+            thin.append(point)
+    return tuple(thin)
+
+
+def _order(key: str) -> float:
+    return float("-inf") if key == "zero" else int(key)
