@@ -28,9 +28,13 @@ def element(tag: str, *children: str, **attributes: str | float) -> str:
 
 
 def words(text: str) -> str:
-    """Any text as character data: what XML forbids is U+FFFD, and nothing in it turns the direction of what follows."""
-    clean = _BIDI.sub("\ufffd", _NOT_XML.sub("\ufffd", text))
-    return "".join(_ESCAPES.get(letter, letter) for letter in clean)
+    """Any text as character data."""
+    return "".join(_ESCAPES.get(letter, letter) for letter in plain(text))
+
+
+def plain(text: str) -> str:
+    """What XML forbids is U+FFFD, and nothing is left that turns the direction of what follows."""
+    return _BIDI.sub("\ufffd", _NOT_XML.sub("\ufffd", text))
 
 
 def label(text: str, *, at: tuple[float, float], class_: str = "", most: int = 0) -> str:

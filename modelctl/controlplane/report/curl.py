@@ -15,7 +15,7 @@ from modelctl.store.reading import Body
 from modelctl.store.samples import Asked
 from modelctl.traffic import Backend
 
-LONGEST = 4_096
+LONGEST = 2_048
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _TAKEN_OUT = "values were taken out of this request before it was recorded, so what was asked was not quite this"
 
