@@ -44,7 +44,7 @@ def pair_keys(connection: Connection, rollout: Rollout, *, failed: bool) -> Iter
     columns = (pair.c.prediction_id, pair.c.candidate, pair.c.at, *(pair.c[name] for name in _REQUEST), prediction.c.headers)
     here = and_(pair.c.prediction_id == newest.c.prediction_id, pair.c.candidate == newest.c.candidate)
     source = newest.join(pair, here).outerjoin(prediction, prediction.c.id == pair.c.prediction_id)
-    query = select(*columns).select_from(source).where(pair.c.rollout == rollout.id, pair.c.duplicate == 0, wanted)
+    query = select(*columns).select_from(source).where(pair.c.rollout == rollout.id, wanted)
     yield from connection.execute(query.order_by(newest.c.prediction_id.desc()))
 
 
@@ -87,7 +87,6 @@ def differences(connection: Connection, rollout: Rollout, *, candidate: str, lim
     query = query.where(
         pair.c.rollout == rollout.id,
         pair.c.candidate == candidate,
-        pair.c.duplicate == 0,
         pair.c.baseline_number.is_not(None),
         pair.c.candidate_number.is_not(None),
     )

@@ -42,7 +42,7 @@ MAY_USE: Mapping[str, frozenset[str]] = {
     "migrations": frozenset({"alembic", "sqlalchemy"}),
     "recorder": frozenset({"msgspec", "sqlalchemy"}),
     "parquet": frozenset({"msgspec", "pyarrow", "sqlalchemy"}),
-    "controlplane": frozenset({"httpx", "msgspec", "sqlalchemy", "starlette", "uvicorn"}),
+    "controlplane": frozenset({"httpx", "jinja2", "msgspec", "sqlalchemy", "starlette", "uvicorn"}),
     "router": frozenset({"httptools", "msgspec", "uvloop"}),
     "supervisor": frozenset({"msgspec"}),
     "demo": frozenset({"httpx", "msgspec", "numpy", "starlette", "uvicorn"}),

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from modelctl.controlplane.judgement.figures import figure, share
+from modelctl.controlplane.judgement.figures import figure
 from modelctl.controlplane.report.details import Details
 from modelctl.controlplane.report.drawn import between
 from modelctl.controlplane.report.measure import Measure
-from modelctl.controlplane.report.slices import Slices
 
 MOST = 20
 _ENDS = ("estimate", "interval", "evidence")
@@ -15,7 +14,7 @@ _ENDS = ("estimate", "interval", "evidence")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A table; the first column names the row, those in `left` hold words. `more` says what is left out."""
+    """A table; the first column names the row, those in `left` hold words. `more` says what is left out, `grey` decides nothing."""
 
     caption: str
     columns: tuple[str, ...]
@@ -24,6 +23,7 @@ class Listed:
     sentences: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     more: str = ""
+    grey: bool = False
 
 
 def coverage(found: Details) -> Iterator[Listed]:
@@ -99,29 +99,6 @@ def fields(found: Details) -> Iterator[Listed]:
                 for path in one.first[:MOST]
             ),
             more=_more(one.paths, len(one.first)),
-        )
-
-
-def slice_table(found: Slices) -> Iterator[Listed]:
-    """The slices, those with the strongest evidence first."""
-    if found.first:
-        yield Listed(
-            caption="Slices are for reading: they decide nothing.",
-            columns=("slice", "what", "candidate", "baseline or rest", "value", *_ENDS, "n", "finding"),
-            rows=tuple(
-                (
-                    f"{one.dimension} {one.value}",
-                    one.kind,
-                    one.candidate,
-                    *("-" if value is None else share(value) for value in (one.baseline, one.candidate_value)),
-                    *_cells(one.measure),
-                    f"{one.measure.n:,} {one.measure.counts}",
-                    f"{one.direction}, stands out" if one.flagged else "may be chance",
-                )
-                for one in found.first[:MOST]
-            ),
-            left=("what", "candidate", "n", "finding"),
-            more=_more(found.compared, len(found.first)),
         )
 
 

@@ -55,13 +55,16 @@ def chosen(
 ) -> dict[tuple[str, str, str], list[T]]:
     """The first EACH of `rows` (candidate, what is kept, row of the request) for every wanted candidate, dimension and value."""
     found: dict[tuple[str, str, str], list[T]] = {one: [] for one in wanted}
+    seen: set[tuple[object, ...]] = set()
     open_ = set(wanted)
     for candidate, kept, row in islice(rows, LOOKED_AT):
         if not open_:
             break
         for named in slices_of(dimensions, _asked(row, dimensions)):
             key = (candidate, *named)
-            if key in open_:
+            # The same question again is the same example.
+            if key in open_ and (key, body := bytes(row.request_body)) not in seen:
+                seen.add((key, body))
                 found[key].append(kept)
                 open_ -= {key} if len(found[key]) == EACH else set()
     return found

@@ -8,7 +8,7 @@ from modelctl.controlplane.figures.forest import Forest, Interval, Mark
 from modelctl.controlplane.figures.over_time import Course, Look, Moment
 from modelctl.controlplane.figures.svg import Heading
 from modelctl.controlplane.judgement.comparison import Row
-from modelctl.controlplane.judgement.figures import amount, figure
+from modelctl.controlplane.judgement.figures import amount, figure, share
 from modelctl.controlplane.report.content import Report
 from modelctl.controlplane.report.drawn import Drawn, between, clock, harm_words, proof
 from modelctl.controlplane.report.over_time import OverTime, harm_estimate
@@ -17,6 +17,8 @@ from modelctl.controlplane.report.slices import Slice, Slices
 WIDEST = (-2.0, 3.0)
 COURSES = 6
 SLICES = 20
+_BARS = "Each bar is one slice against the baseline, or for different predictions against the rest of the traffic."
+_CORRECTED = "Those that stand out do so after correction for how many were compared; the others may be chance."
 _UNIT_TITLES = {"share": "difference, in percent", "ratio": "times the baseline's", "value": "difference"}
 
 
@@ -163,10 +165,10 @@ def slice_drawings(found: Slices) -> Iterator[Drawn]:
     for unit in ("share", "ratio"):
         mine = [one for one in found.first[:SLICES] if one.measure.unit == unit]
         if mine:
-            yield slice_forest(mine, name=f"slices-{unit}")
+            yield slice_forest(mine, name=f"slices-{unit}", caption=f"{_BARS} {_CORRECTED}")
 
 
-def slice_forest(slices: Sequence[Slice], *, name: str) -> Drawn:
+def slice_forest(slices: Sequence[Slice], *, name: str, caption: str) -> Drawn:
     """Slices of one unit, in their order."""
     unit = slices[0].measure.unit
     title = f"Slices: {_UNIT_TITLES[unit]}"
@@ -181,13 +183,10 @@ def slice_forest(slices: Sequence[Slice], *, name: str) -> Drawn:
     return Drawn(
         svg=forests.draw(drawn),
         title=title,
-        caption=(
-            "Each bar is one slice against the baseline, or for different predictions against the rest of the traffic. Slices that "
-            "stand out do so after correction for how many were compared; the others may be chance."
-        ),
-        columns=("slice", "what", "candidate", "estimate", "from", "to", "n", "finding"),
+        caption=caption,
+        columns=("slice", "what", "candidate", "baseline or rest", "value", "estimate", "from", "to", "evidence", "n", "finding"),
         rows=tuple(_slice_row(one) for one in slices),
-        left=("what", "candidate", "finding"),
+        left=("what", "candidate", "n", "finding"),
     )
 
 
@@ -206,9 +205,13 @@ def _slice_line(one: Slice) -> Interval:
 
 
 def _slice_row(one: Slice) -> tuple[str, ...]:
-    ends = (figure(end, one.measure.unit) for end in (one.measure.estimate, one.measure.lower, one.measure.upper))
+    known, unit = one.measure, one.measure.unit
+    sides = ("-" if value is None else share(value) for value in (one.baseline, one.candidate_value))
+    ends = ("-" if known.estimate is None else figure(end, unit) for end in (known.estimate, known.lower, known.upper))
+    evidence = "-" if known.log10_e is None else f"10^{known.log10_e:.2f}"
     state = f"{one.direction}, stands out" if one.flagged else "may be chance"
-    return (f"{one.dimension} {one.value}", one.kind, one.candidate, *ends, f"{one.measure.n:,} {one.measure.counts}", state)
+    counted = f"{known.n:,} {known.counts}"
+    return (f"{one.dimension} {one.value}", one.kind, one.candidate, *sides, *ends, evidence, counted, state)
 
 
 def _plain(title: str) -> str:

@@ -21,6 +21,7 @@ from modelctl.controlplane.report.parts import parts_of
 from modelctl.controlplane.report.standing_out import StandsOut
 
 LIMIT = 400_000
+_OUT = "The bar is what is still possible, at any look. It lies wholly to one side: the slice is not like the rest."
 _FOLDER = Path(__file__).parent / "templates"
 
 
@@ -56,7 +57,7 @@ def page(report: Report) -> str:
 def render(report: Report, room: Room) -> str:
     """The page with so much room."""
     standouts = [
-        Standout(value=one, drawn=slice_forest([one.slice], name=f"out-figure-{place}"))
+        Standout(value=one, drawn=slice_forest([one.slice], name=f"out-figure-{place}", caption=_OUT))
         for place, one in enumerate(report.standing_out.first)
     ]
     return _TEMPLATES.get_template("report.html").render(
@@ -66,7 +67,7 @@ def render(report: Report, room: Room) -> str:
         standouts=standouts,
         age=age(report),
         style=_STYLE,
-        style_hash=_STYLE_HASH,
+        policy=_POLICY,
     )
 
 
@@ -104,3 +105,11 @@ def _templates() -> Environment:
 _TEMPLATES = _templates()
 _STYLE = "".join(line.strip() for line in (FIGURE_STYLE + (_FOLDER / "report.css").read_text(encoding="utf-8")).splitlines())
 _STYLE_HASH = f"sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}"
+_POLICY = f"default-src 'none'; style-src '{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
+PAGE_HEADERS = {
+    "content-security-policy": f"{_POLICY}; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+"""What a page is served with: nothing in it runs, and nothing is fetched."""

@@ -7,15 +7,21 @@ from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.figures import amount, figure, share
 from modelctl.controlplane.report.answer_drawings import confusion_drawing, funnel_drawing, latency_drawings, number_drawings
 from modelctl.controlplane.report.content import Report, StageLine, Trust
-from modelctl.controlplane.report.detail_parts import Listed, coverage, fields, mixes, noise, slice_table
+from modelctl.controlplane.report.detail_parts import Listed, coverage, fields, mixes, noise
 from modelctl.controlplane.report.disagreement import Disagreement
 from modelctl.controlplane.report.drawn import Drawn, between, harm_words, moment
-from modelctl.controlplane.report.interval_drawings import course_drawings, gate_forest, other_forests, slice_drawings
+from modelctl.controlplane.report.interval_drawings import (
+    SLICES,
+    course_drawings,
+    gate_forest,
+    other_forests,
+    slice_drawings,
+)
 
 _DECIDED = "Every comparison. Intervals hold at every look; differences are candidate minus baseline, ratios candidate over it."
 _COLUMNS = (
     *("metric", "candidate", "role", "baseline", "candidate's", "difference"),
-    *("interval", "margin", "finding", "n", "still needed"),
+    *("interval", "harm still possible", "margin", "finding", "n", "still needed"),
 )
 ONE_LOOK = "For comparison, valid for one look only, at an n that was fixed beforehand; nothing is decided by these."
 
@@ -73,6 +79,7 @@ def _decision_tables(rows: Sequence[Row]) -> Iterator[Listed]:
     if grey:
         yield Listed(
             caption=ONE_LOOK,
+            grey=True,
             columns=("metric", "candidate", "effect", "95% interval", "p", "method"),
             rows=tuple(
                 (
@@ -94,14 +101,15 @@ def _decided(row: Row) -> tuple[str, ...]:
         figure(value, "share" if row.unit == "ratio" else row.unit) if value is not None else "-"
         for value in (row.baseline, row.candidate)
     )
-    harm = f", harm {harm_words(row.harm_lower, row.harm_upper, row.margin_unit)}" if row.gate and row.finding != "no-data" else ""
+    harm = harm_words(row.harm_lower, row.harm_upper, row.margin_unit) if row.gate and row.finding != "no-data" else "-"
     return (
         row.title,
         row.candidate_name,
         row.role,
         *sides,
         "-" if row.estimate is None else figure(row.estimate, row.unit),
-        f"{between(row.lower, row.upper, row.unit)}{harm}" if row.state == "ok" else row.reason or "-",
+        between(row.lower, row.upper, row.unit) if row.state == "ok" else row.reason or "-",
+        harm,
         "-" if row.margin is None else amount(row.margin, row.margin_unit),
         row.finding,
         f"{row.n:,} {row.counts}",
@@ -246,10 +254,15 @@ def _slices(report: Report) -> Part:
     found = report.details.slices
     if found is None:
         return Part(name="slices", title="Slices", empty=report.standing_out.sentence)
-    sentences = tuple(text for text in (found.sentence, found.note) if text)
-    return Part(
-        name="slices", title="Slices", sentences=sentences, figures=tuple(slice_drawings(found)), tables=tuple(slice_table(found))
+    more = (
+        f" {found.compared - SLICES:,} more are compared; the JSON report lists {len(found.first):,}."
+        if found.compared > SLICES
+        else ""
     )
+    sentences = tuple(
+        text for text in (f"{found.sentence}{more}", "Slices are for reading: they decide nothing.", found.note) if text
+    )
+    return Part(name="slices", title="Slices", sentences=sentences, figures=tuple(slice_drawings(found)))
 
 
 def _worst(report: Report, most: int) -> Part:
