@@ -10,7 +10,7 @@ from modelctl.cli.api import read
 from modelctl.cli.command import REPORTS, Session, client
 from modelctl.cli.output import note, show, write_structured, write_text
 from modelctl.cli.report_answer import Report
-from modelctl.cli.report_examples import slice_examples, worst_examples
+from modelctl.cli.report_examples import show_slice, show_worst
 from modelctl.cli.report_sections import report_sections
 from modelctl.cli.routes import address
 from modelctl.cli.target import only_route
@@ -58,8 +58,10 @@ def report(
         write_structured(answer, session.output)
         return
     found = read(answer, Report)
-    if face.slice_ or face.worst:
-        show(slice_examples(found, face.slice_) if face.slice_ else worst_examples(found))
+    if face.slice_:
+        show_slice(found, face.slice_)
+    elif face.worst:
+        show_worst(found)
     else:
         show(report_sections(found))
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from modelctl.cli.figures import drawn_between, figure
-from modelctl.cli.output import line, plain
+from modelctl.cli.output import line, plain, say, show
 from modelctl.cli.quantities import moment, number
 from modelctl.cli.report_answer import Report
 from modelctl.cli.report_parts_answer import Disagreement, StandsOut
@@ -36,20 +36,23 @@ def _stands_out(one: StandsOut) -> Iterator[Text]:
     yield Text.assemble("  open them: ", (plain(one.examples.command), "bold"))
 
 
-def slice_examples(report: Report, wanted: str) -> RenderableType:
+def show_slice(report: Report, wanted: str) -> None:
     """The examples of the slice DIMENSION=VALUE, whole."""
     mine = [one for one in report.examples if f"{one.dimension}={one.value}" == wanted]
-    parts: list[RenderableType] = []
+    if not mine:
+        say(f"no example of {wanted} is recorded")
     for one in mine:
-        parts.append(line(f"{one.dimension} {one.value}: {one.kind} of {one.candidate}", style="bold"))
-        parts += _whole(one.found)
-        parts += [line(one.note)] if one.note else []
-    return Group(*parts) if parts else line(f"no example of {wanted} is recorded")
+        show(line(f"{one.dimension} {one.value}: {one.kind} of {one.candidate}", style="bold"))
+        _show_whole(one.found)
+        if one.note:
+            say(one.note)
 
 
-def worst_examples(report: Report) -> RenderableType:
+def show_worst(report: Report) -> None:
     """The worst disagreements, whole."""
-    return Group(*_whole(report.worst)) if report.worst else line("none recorded")
+    if not report.worst:
+        say("none recorded")
+    _show_whole(report.worst)
 
 
 def said(one: Disagreement) -> str:
@@ -60,17 +63,18 @@ def said(one: Disagreement) -> str:
     return f"{one.request_id}: {baseline}{one.candidate} said {one.candidate_prediction}{truth}{difference}"
 
 
-def _whole(found: Sequence[Disagreement]) -> Iterator[RenderableType]:
+def _show_whole(found: Sequence[Disagreement]) -> None:
     for one in found:
-        yield line(f"\n{said(one)}", style="bold")
-        yield line(f"{moment(one.at)}{' · redacted before it was recorded' if one.redacted else ''}")
-        yield line(f"request: {one.request_preview}")
-        yield _side_by_side(one)
+        show(line(f"\n{said(one)}", style="bold"))
+        say(f"{moment(one.at)}{' · redacted before it was recorded' if one.redacted else ''}")
+        show(line(f"request: {one.request_preview}"))
+        show(_side_by_side(one))
         if one.remark:
-            yield line(one.remark)
+            say(one.remark)
         for again in one.commands:
-            yield line(f"ask {again.backend} again:", style="dim")
-            yield Text(plain(again.command), no_wrap=True, overflow="ignore")
+            show(line(f"ask {again.backend} again:", style="dim"))
+            # On one line, so that it can be copied: what could steer a terminal is in no command.
+            say(again.command)
 
 
 def _side_by_side(one: Disagreement) -> Table:

@@ -148,9 +148,13 @@ def latency_drawings(report: Report) -> Iterator[Drawn]:
                 f"{', of pairs in which neither answer broke' if of else ''}."
             ),
             columns=("arm", "n", *(f"p{q * 100:g}, ms" for q in QUANTILES)),
-            rows=tuple((one.arm, f"{one.n:,}", *(f"{one.quantiles[q]:.4g}" for q in map(str, QUANTILES))) for one in curves),
+            rows=tuple((one.arm, f"{one.n:,}", *(_ms(one.quantiles.get(str(q))) for q in QUANTILES)) for one in curves),
         )
 
 
 def _quantiles(curve: LatencyCurve) -> list[str]:
-    return [f"p{q * 100:g} {curve.quantiles[str(q)]:.3g} ms" for q in (0.5, 0.99)]
+    return [f"p{float(q) * 100:g} {ms:.3g} ms" for q, ms in curve.quantiles.items()]
+
+
+def _ms(value: float | None) -> str:
+    return "too few" if value is None else f"{value:.4g}"

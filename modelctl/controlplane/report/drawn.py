@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from modelctl.controlplane.figures.forest import Proof
-from modelctl.controlplane.judgement.figures import amount, figure
+from modelctl.controlplane.judgement.figures import amount, duration, figure
 
 _SAFE = frozenset({"not-worse", "better", "equivalent"})
 _UNITS = (" points", "%")
@@ -48,6 +48,15 @@ def moment(microseconds: int) -> str:
 def clock(milliseconds: int) -> str:
     """The same to the minute."""
     return datetime.fromtimestamp(milliseconds / 1_000, tz=UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def age(evidence_at: int | None, generated_at: int) -> str:
+    """How old the evidence is; both are Unix microseconds."""
+    if evidence_at is None:
+        return "none yet"
+    # The newest minute may not be over: its end then lies ahead.
+    newest = min(evidence_at, generated_at)
+    return f"up to {moment(newest)}, {duration((generated_at - newest) / 1_000)} old"
 
 
 def _once(low: str, high: str) -> str:

@@ -13,7 +13,7 @@ from modelctl.controlplane.report.content import Findings
 from modelctl.controlplane.report.differences import SAMPLE
 from modelctl.controlplane.report.disagreement import Disagreement, Surroundings, disagreement, mistake
 from modelctl.controlplane.report.examples import SliceExamples, Wanted, chosen, examples_of, slice_command, wanted_of
-from modelctl.controlplane.report.over_time import LOOKS
+from modelctl.controlplane.report.over_time import looks_at
 from modelctl.controlplane.report.slices import slices
 from modelctl.errors import NotFound
 from modelctl.rollout import Rollout
@@ -50,7 +50,7 @@ def findings(engine: Database, route: str, *, rollout: int | None = None, named:
             worst=_worst(connection, chosen_, around=around),
             audit=reading.events(connection, {"rollout": chosen_.id}, limit=AUDIT).items,
             cut=cut,
-            slots=slots(connection, _part(evidence), most=LOOKS),
+            slots=slots(connection, _part(evidence), most=looks_at(chosen_)),
             examples=_examples(connection, chosen_, wanted=wanted, around=around),
             numbers=_numbers(connection, evidence),
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from modelctl.controlplane.judgement.comparison import Evidence
-from modelctl.statistics.quantiles import Histogram, growth, quantile
+from modelctl.statistics.quantiles import Histogram, enough, growth, quantile
 
 POINTS = 48
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
@@ -13,7 +13,8 @@ QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
 class LatencyCurve(msgspec.Struct, frozen=True, kw_only=True):
     """`points` are (milliseconds, share of the `n` answers that took at most so long), both growing. `shown` are the requests that
-    both sides answered, `of` the candidate whose pairs they are; else what the arm answered to clients. `quantiles` are in ms."""
+    both sides answered, `of` the candidate whose pairs they are; else what the arm answered to clients. `quantiles` are in ms,
+    those that `n` is enough for."""
 
     arm: str
     shown: bool
@@ -44,7 +45,7 @@ def _curve(arm: str, counts: Mapping[str, int], *, of: str) -> LatencyCurve | No
     if not n:
         return None
     histogram = Histogram({int(key): n for key, n in counts.items() if key != "zero"}, zero=counts.get("zero", 0))
-    known = {str(q): round((quantile(histogram, q) or 0.0) / 1000, 4) for q in QUANTILES}
+    known = {str(q): round((quantile(histogram, q) or 0.0) / 1000, 4) for q in QUANTILES if enough(n, q)}
     return LatencyCurve(arm=arm, shown=bool(of), of=of, n=n, points=_points(counts), quantiles=known)
 
 

@@ -14,12 +14,12 @@ from modelctl.controlplane.judgement.comparing import compare
 from modelctl.controlplane.judgement.comparison import Evidence, Row
 from modelctl.controlplane.judgement.figures import amount, figure
 from modelctl.controlplane.judgement.sums import Sums
-from modelctl.rollout import Stage
+from modelctl.rollout import Rollout, Stage
 from modelctl.store.slots import Slot
 from modelctl.store.summing import Sum
 
-LOOKS = 60
 SERIES = 12
+_LEAST, _MOST, _COMPARISONS = 12, 48, 200
 _MINUTE = 60_000
 _PROVEN = frozenset({"worse", "not-worse", "better", "equivalent", "different", "worse-within-margin"})
 _PLANNED = "This rollout is judged at planned looks alone: between them its intervals are drawn, and claim nothing."
@@ -64,6 +64,12 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
     at: int
     title: str
+
+
+def looks_at(rollout: Rollout) -> int:
+    """How many looks its path is drawn with: fewer where each asks more, so that a report takes about as long."""
+    asked = max(4, len(rollout.candidates) * (len(rollout.gates) + 2))
+    return min(_MOST, max(_LEAST, _COMPARISONS // asked))
 
 
 def over_time(evidence: Evidence, slots: Sequence[Slot]) -> tuple[OverTime, ...]:

@@ -13,9 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelctl.controlplane.figures.style import STYLE as FIGURE_STYLE
 from modelctl.controlplane.figures.svg import plain
-from modelctl.controlplane.judgement.figures import duration
 from modelctl.controlplane.report.content import Report
-from modelctl.controlplane.report.drawn import Drawn, moment
+from modelctl.controlplane.report.drawn import Drawn, age, moment
 from modelctl.controlplane.report.interval_drawings import slice_forest
 from modelctl.controlplane.report.parts import parts_of
 from modelctl.controlplane.report.standing_out import StandsOut
@@ -65,18 +64,10 @@ def render(report: Report, room: Room) -> str:
         room=room,
         parts=parts_of(report, worst=room.worst),
         standouts=standouts,
-        age=age(report),
+        age=age(report.evidence_at, report.generated_at),
         style=_STYLE,
         policy=_POLICY,
     )
-
-
-def age(report: Report) -> str:
-    """How old the evidence is."""
-    if report.evidence_at is None:
-        return "none yet"
-    newest = min(report.evidence_at, report.generated_at)
-    return f"up to {moment(newest)}, {duration((report.generated_at - newest) / 1_000)} old"
 
 
 def _shown(value: object) -> object:
