@@ -79,7 +79,8 @@ def slice_command(route: str, named: tuple[str, str], *, rollout: int) -> str:
 def examples_of(wanted: Wanted, found: Sequence[Disagreement], *, command: str) -> SliceExamples:
     """The examples of one slice."""
     candidate, kind, dimension, value = wanted
-    note = "" if len(found) == EACH else f"{len(found)} of its kind are among the newest recorded requests."
+    are = "is" if len(found) == 1 else "are"
+    note = "" if len(found) == EACH else f"{len(found)} of its kind {are} among the newest recorded requests."
     return SliceExamples(
         candidate=candidate, kind=kind, dimension=dimension, value=value, command=command, found=tuple(found), note=note
     )
