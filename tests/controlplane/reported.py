@@ -62,7 +62,8 @@ def asked(engine: Engine, id_: str, document: Mapping[str, object], **columns: o
     """One pair whose predictions differ, with its prediction."""
     body = msgspec.json.encode(document)
     mine = {"request_body": body, "request_size": len(body), "request_type": "application/json"}
-    store_pair(engine, id_, baseline_label="no", candidate_label="yes", agree=0, **(mine | columns))
+    said = {"baseline_label": "no", "candidate_label": "yes", "agree": 0}
+    store_pair(engine, id_, **(said | mine | columns))
     store_prediction(engine, id_, role="baseline", target="/fraud?x=1", **mine)
 
 

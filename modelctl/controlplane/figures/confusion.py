@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from modelctl.controlplane.figures.scale import compact
-from modelctl.controlplane.figures.svg import WIDTH, Heading, drawing, element, empty, label, words
+from modelctl.controlplane.figures.svg import WIDTH, Heading, cut, drawing, element, empty, label, words
 
 LEFT, FOOT = 170.0, 12.0
 _LARGEST, _WIDEST = 40.0, 108.0
@@ -66,7 +66,7 @@ def _cell(matrix: Matrix, place: tuple[int, int], *, grid: Grid) -> str:
     n, total = matrix.counts[row][column], sum(matrix.counts[row])
     x, y = LEFT + column * width, grid.top + row * height
     part = n / total if total else 0.0
-    said = f"{matrix.labels[row]} → {matrix.labels[column]}: {n:,}, {part:.1%} of the row"
+    said = f"{cut(matrix.labels[row], 24)} → {cut(matrix.labels[column], 24)}: {n:,}, {part:.1%} of the row"
     shade = element("rect", x=x, y=y, width=width, height=height, class_="fig-shade", fill_opacity=round(part * 0.85, 2))
     frame = "fig-cell fig-diagonal" if row == column else "fig-cell"
     inset = element("rect", x=x + 1, y=y + 1, width=width - 2, height=height - 2, class_=frame)

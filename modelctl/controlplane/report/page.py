@@ -26,10 +26,11 @@ _FOLDER = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """How many of the worst disagreements are shown, and whether with the commands that ask again."""
+    """How many of the worst disagreements are shown, whether with the commands that ask again, and how many rows of a table."""
 
     worst: int
     commands: bool
+    rows: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,12 @@ class Standout:
     drawn: Drawn
 
 
-ROOMS = (Room(worst=10, commands=True), Room(worst=3, commands=True), Room(worst=3, commands=False), Room(worst=0, commands=False))
+ROOMS = (
+    Room(worst=10, commands=True),
+    Room(worst=3, commands=True),
+    Room(worst=3, commands=False),
+    Room(worst=0, commands=False, rows=20),
+)
 
 
 def page(report: Report) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from modelctl.controlplane.figures.svg import cut
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.figures import amount, figure, share
 from modelctl.controlplane.report.answer_drawings import confusion_drawing, funnel_drawing, latency_drawings, number_drawings
@@ -23,6 +24,7 @@ _COLUMNS = (
     *("metric", "candidate", "role", "baseline", "candidate's", "difference"),
     *("interval", "harm still possible", "margin", "finding", "n", "still needed"),
 )
+REASON = 300
 ONE_LOOK = "For comparison, valid for one look only, at an n that was fixed beforehand; nothing is decided by these."
 
 
@@ -278,7 +280,7 @@ def _worst(report: Report, most: int) -> Part:
 
 
 def _history(report: Report) -> Part:
-    events = tuple((moment(one.at), one.actor, one.action, one.reason or "-") for one in report.audit)
+    events = tuple((moment(one.at), one.actor, one.action, cut(one.reason, REASON) or "-") for one in report.audit)
     history = Listed(
         caption="Who did what, when and why.", columns=("time", "who", "what", "why"), rows=events, left=("who", "what", "why")
     )

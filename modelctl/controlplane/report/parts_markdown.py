@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from modelctl.controlplane.figures.svg import cut
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.figures import amount, figure
 from modelctl.controlplane.report.content import Report
 from modelctl.controlplane.report.disagreement import Disagreement
 from modelctl.controlplane.report.drawn import between, clock, harm_words
-from modelctl.controlplane.report.markdown_text import code, table
+from modelctl.controlplane.report.markdown_text import code, escaped, prose, table
 from modelctl.controlplane.report.over_time import OverTime, harm_estimate
 from modelctl.controlplane.report.standing_out import StandsOut
 
@@ -22,17 +23,17 @@ def standing_out_lines(report: Report) -> Iterator[str]:
     """The first screen: the slice, its interval, three examples, and the command that opens them. The first has them unfolded."""
     if not report.standing_out.sentence:
         return
-    yield from ("", "## What stands out", "", report.standing_out.sentence)
+    yield from ("", "## What stands out", "", prose(report.standing_out.sentence))
     for place, one in enumerate(report.standing_out.first):
         yield from _stands_out(one, whole=place == 0)
 
 
 def _stands_out(one: StandsOut, *, whole: bool) -> Iterator[str]:
     measure = one.slice.measure
-    yield from ("", f"### {code(f'{one.dimension} {one.value}')}", "", _escaped(one.slice.sentence))
+    yield from ("", f"### {code(f'{one.dimension} {one.value}')}", "", prose(one.slice.sentence))
     yield from ("", f"Interval: {between(measure.lower, measure.upper, measure.unit)}, from {measure.n:,} {measure.counts}.")
     for sentence in one.also:
-        yield from ("", _escaped(sentence))
+        yield from ("", prose(sentence))
     if one.examples is None:
         return
     yield from ("", "Open the examples:", "", *_fenced(one.examples.command))
@@ -151,17 +152,7 @@ def _place(margins: float) -> int:
 def _summary(one: Disagreement) -> str:
     """In an element of HTML, so escaped as HTML is."""
     baseline = f"baseline said {one.baseline_prediction}, " if one.baseline_prediction else ""
-    return _plain(f"{one.request_id}: {baseline}{one.candidate} said {one.candidate_prediction}")
-
-
-def _plain(text: str) -> str:
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:200]
-    return "".join(f"&#{ord(letter)};" if letter in "&<>\"'`*_[]()#|\\!~@:" else letter for letter in line)
-
-
-def _escaped(sentence: str) -> str:
-    """A sentence with a slice's value in it, which came from a client."""
-    return _plain(sentence) if re.search(r"[<>`*_\[\]|\\@]", sentence) else sentence
+    return escaped(cut(f"{one.request_id}: {baseline}{one.candidate} said {one.candidate_prediction}", 200))
 
 
 def _fenced(text: str) -> tuple[str, ...]:
