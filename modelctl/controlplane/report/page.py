@@ -49,17 +49,17 @@ ROOMS = (
 )
 
 
-def page(report: Report) -> str:
-    """The whole page, below LIMIT bytes of UTF-8 unless names alone are longer."""
+def page(report: Report, *, back: str = "") -> str:
+    """The whole page, below LIMIT bytes of UTF-8 unless names alone are longer. `back` is where it was opened from."""
     text = ""
     for room in ROOMS:
-        text = render(report, room)
+        text = render(report, room, back=back)
         if len(text.encode()) < LIMIT:
             break
     return text
 
 
-def render(report: Report, room: Room) -> str:
+def render(report: Report, room: Room, *, back: str = "") -> str:
     """The page with so much room."""
     standouts = [
         Standout(value=one, drawn=slice_forest([one.slice], name=f"out-figure-{place}", caption=_OUT))
@@ -67,6 +67,7 @@ def render(report: Report, room: Room) -> str:
     ]
     return _TEMPLATES.get_template("report.html").render(
         report=report,
+        back=back,
         room=room,
         parts=parts_of(report, worst=room.worst),
         standouts=standouts,
