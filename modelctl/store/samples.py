@@ -39,7 +39,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 def pair_keys(connection: Connection, rollout: Rollout, *, failed: bool) -> Iterator[Row[Any]]:
     """Of pairs whose predictions differ, or in which only the candidate `failed`: the key and the request, newest first."""
-    newest = _newest(pair, pair.c.prediction_id, rollout)
+    newest = _newest(pair, pair.c.prediction_id, rollout=rollout)
     wanted = and_(pair.c.candidate_outcome.in_(_FAILED), pair.c.baseline_outcome.not_in(_FAILED)) if failed else pair.c.agree == 0
     columns = (pair.c.prediction_id, pair.c.candidate, pair.c.at, *(pair.c[name] for name in _REQUEST), prediction.c.headers)
     here = and_(pair.c.prediction_id == newest.c.prediction_id, pair.c.candidate == newest.c.candidate)
@@ -50,7 +50,7 @@ def pair_keys(connection: Connection, rollout: Rollout, *, failed: bool) -> Iter
 
 def answer_rows(connection: Connection, rollout: Rollout, *, failed: bool) -> Iterator[Answered]:
     """Answers of candidates to clients that `failed`, or whose prediction turned out to be wrong, newest first."""
-    newest = _newest(prediction, prediction.c.id, rollout)
+    newest = _newest(prediction, prediction.c.id, rollout=rollout)
     wanted = prediction.c.outcome.in_(_FAILED) if failed else prediction.c.label != feedback.c.value_label
     truth = and_(feedback.c.prediction_id == prediction.c.id, feedback.c.kind == "truth")
     source = newest.join(prediction, prediction.c.id == newest.c.id).outerjoin(feedback, truth)
@@ -81,7 +81,7 @@ def asked(row: Row[Any]) -> Asked:
 
 def differences(connection: Connection, rollout: Rollout, *, candidate: str, limit: int) -> tuple[tuple[float, float], ...]:
     """Of the newest pairs with numbers, both numbers: the baseline's and the candidate's."""
-    newest = _newest(pair, pair.c.prediction_id, rollout)
+    newest = _newest(pair, pair.c.prediction_id, rollout=rollout)
     here = and_(pair.c.prediction_id == newest.c.prediction_id, pair.c.candidate == newest.c.candidate)
     query = select(pair.c.baseline_number, pair.c.candidate_number).select_from(newest.join(pair, here))
     query = query.where(
@@ -94,7 +94,7 @@ def differences(connection: Connection, rollout: Rollout, *, candidate: str, lim
     return tuple((float(row.baseline_number), float(row.candidate_number)) for row in rows)
 
 
-def _newest(table: FromClause, key: ColumnElement[str], rollout: Rollout) -> Any:  # noqa: ANN401 a subquery of two keys or one
+def _newest(table: FromClause, key: ColumnElement[str], *, rollout: Rollout) -> Any:  # noqa: ANN401 a subquery of two keys or one
     """The keys of the newest rows until the rollout closed, of whatever rollout."""
     query: Select[Any] = select(*table.primary_key)
     if rollout.closed_at:

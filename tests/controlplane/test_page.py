@@ -134,7 +134,7 @@ def test_the_first_screen_names_the_slice_its_interval_and_opens_three_examples(
     article = first.one("article")
     (out,) = report.standing_out.first
     assert article.one("h3").text == "device phone"
-    assert between(out.slice.measure.lower, out.slice.measure.upper, "share") in article.one("svg").text
+    assert between(out.slice.measure.lower, out.slice.measure.upper, unit="share") in article.one("svg").text
     examples = [one for one in article.all("details") if one.attributes.get("class") == "example"]
     assert len(examples) == 3
     for example in examples:
@@ -155,12 +155,12 @@ def test_the_numbers_of_the_page_are_those_of_the_json(api: httpx.Client, lite: 
     for row in found.rows:
         cells = decided[row.title]
         assert cells["difference"] == figure(row.estimate, row.unit)
-        assert cells["interval"] == between(row.lower, row.upper, row.unit)
+        assert cells["interval"] == between(row.lower, row.upper, unit=row.unit)
         assert cells["n"] == f"{row.n:,} {row.counts}"
         assert cells["finding"] == row.finding
         if row.gate:
             assert cells["margin"] == amount(row.margin, row.margin_unit)
-            assert cells["harm still possible"] == harm_words(row.harm_lower, row.harm_upper, row.margin_unit)
+            assert cells["harm still possible"] == harm_words(row.harm_lower, row.harm_upper, unit=row.margin_unit)
     slices = table_with(root, "baseline or rest")
     ranked = [(f"{one.dimension} {one.value}", one.kind, share(one.candidate_value)) for one in found.details.slices.first]  # type: ignore[union-attr]
     places = [slices.columns.index(name) for name in ("slice", "what", "value")]

@@ -106,7 +106,7 @@ def _cells(one: Measure) -> Sequence[str]:
     if one.estimate is None:
         return "-", one.reason or "-", "-"
     evidence = "-" if one.log10_e is None else f"10^{one.log10_e:.2f}"
-    return figure(one.estimate, one.unit), between(one.lower, one.upper, one.unit), evidence
+    return figure(one.estimate, one.unit), between(one.lower, one.upper, unit=one.unit), evidence
 
 
 def _more(total: int, listed: int) -> str:

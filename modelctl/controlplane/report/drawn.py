@@ -30,12 +30,12 @@ def proof(finding: str, *, direction: str = "") -> Proof:
     return Proof.SAFE if finding in _SAFE or direction in ("better", "less") else Proof.OPEN
 
 
-def harm_words(lower: float | None, upper: float | None, unit: str) -> str:
+def harm_words(lower: float | None, upper: float | None, *, unit: str) -> str:
     """A harm from end to end, its unit once."""
     return _once(amount(lower, unit), amount(upper, unit))
 
 
-def between(lower: float | None, upper: float | None, unit: str) -> str:
+def between(lower: float | None, upper: float | None, *, unit: str) -> str:
     """An interval from end to end, its unit once."""
     return _once(figure(lower, unit), figure(upper, unit))
 

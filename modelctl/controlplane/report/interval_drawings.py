@@ -63,7 +63,7 @@ def gate_forest(rows: Sequence[Row]) -> Drawn | None:
 def _gate_words(row: Row) -> str:
     if row.finding == "no-data":
         return f"{row.candidate_name}, {row.title}: {row.reason or 'no data'}."
-    said = harm_words(row.harm_lower, row.harm_upper, row.margin_unit)
+    said = harm_words(row.harm_lower, row.harm_upper, unit=row.margin_unit)
     return f"{row.candidate_name}, {row.title}: harm {said}, margin {amount(row.margin, row.margin_unit)}, {row.finding}."
 
 
@@ -71,7 +71,11 @@ def _in_margins(row: Row) -> Interval:
     margin = row.margin or 1.0
     low, high, middle = (None if end is None else end / margin for end in (row.harm_lower, row.harm_upper, harm_estimate(row)))
     known = row.finding != "no-data"
-    said = f"{harm_words(row.harm_lower, row.harm_upper, row.margin_unit)}: {row.finding}" if known else row.reason or "no data yet"
+    said = (
+        f"{harm_words(row.harm_lower, row.harm_upper, unit=row.margin_unit)}: {row.finding}"
+        if known
+        else row.reason or "no data yet"
+    )
     return Interval(
         label=_plain(row.title),
         detail=f"{row.candidate_name} · {row.role} · {row.design}",
@@ -103,14 +107,18 @@ def _plain_forest(rows: Sequence[Row], *, unit: str, null: float, name: str) -> 
             lower=row.lower,
             estimate=row.estimate,
             upper=row.upper,
-            words=f"{between(row.lower, row.upper, unit)}: {row.finding}" if row.state == "ok" else row.reason or "no data yet",
+            words=f"{between(row.lower, row.upper, unit=unit)}: {row.finding}"
+            if row.state == "ok"
+            else row.reason or "no data yet",
             proof=proof(row.finding),
             known=row.state == "ok",
         )
         for row in rows
     )
     mark = Mark(value=null, label="no difference")
-    said = " ".join(f"{row.candidate_name}, {row.title}: {between(row.lower, row.upper, unit)}, {row.finding}." for row in rows)
+    said = " ".join(
+        f"{row.candidate_name}, {row.title}: {between(row.lower, row.upper, unit=unit)}, {row.finding}." for row in rows
+    )
     heading = Heading(name=name, title=title, description=said)
     drawn = Forest(heading=heading, title=_UNIT_TITLES[unit], unit=unit, intervals=lines, marks=(mark,), log=unit == "ratio")
     return Drawn(
@@ -191,7 +199,7 @@ def slice_forest(slices: Sequence[Slice], *, name: str, caption: str) -> Drawn:
 
 
 def _slice_line(one: Slice) -> Interval:
-    words = between(one.measure.lower, one.measure.upper, one.measure.unit)
+    words = between(one.measure.lower, one.measure.upper, unit=one.measure.unit)
     return Interval(
         label=f"{one.dimension} {one.value}",
         detail=f"{one.kind} · {one.candidate}",

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from modelctl.controlplane.judgement.comparison import Evidence
-from modelctl.statistics.quantiles import Histogram, enough, growth, quantile
+from modelctl.latency import growth
+from modelctl.statistics.quantiles import Histogram, enough, quantile
 
 POINTS = 48
 QUANTILES = (0.5, 0.9, 0.95, 0.99)

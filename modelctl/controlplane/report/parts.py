@@ -88,7 +88,7 @@ def _decision_tables(rows: Sequence[Row]) -> Iterator[Listed]:
                     row.title,
                     row.candidate_name,
                     figure(one.estimate, one.unit),
-                    between(one.lower, one.upper, one.unit),
+                    between(one.lower, one.upper, unit=one.unit),
                     "-" if one.p is None else f"{one.p:.3g}",
                     one.method,
                 )
@@ -103,14 +103,14 @@ def _decided(row: Row) -> tuple[str, ...]:
         figure(value, "share" if row.unit == "ratio" else row.unit) if value is not None else "-"
         for value in (row.baseline, row.candidate)
     )
-    harm = harm_words(row.harm_lower, row.harm_upper, row.margin_unit) if row.gate and row.finding != "no-data" else "-"
+    harm = harm_words(row.harm_lower, row.harm_upper, unit=row.margin_unit) if row.gate and row.finding != "no-data" else "-"
     return (
         row.title,
         row.candidate_name,
         row.role,
         *sides,
         "-" if row.estimate is None else figure(row.estimate, row.unit),
-        between(row.lower, row.upper, row.unit) if row.state == "ok" else row.reason or "-",
+        between(row.lower, row.upper, unit=row.unit) if row.state == "ok" else row.reason or "-",
         harm,
         "-" if row.margin is None else amount(row.margin, row.margin_unit),
         row.finding,

@@ -31,7 +31,7 @@ def standing_out_lines(report: Report) -> Iterator[str]:
 def _stands_out(one: StandsOut, *, whole: bool) -> Iterator[str]:
     measure = one.slice.measure
     yield from ("", f"### {code(f'{one.dimension} {one.value}')}", "", prose(one.slice.sentence))
-    yield from ("", f"Interval: {between(measure.lower, measure.upper, measure.unit)}, from {measure.n:,} {measure.counts}.")
+    yield from ("", f"Interval: {between(measure.lower, measure.upper, unit=measure.unit)}, from {measure.n:,} {measure.counts}.")
     for sentence in one.also:
         yield from ("", prose(sentence))
     if one.examples is None:
@@ -65,7 +65,7 @@ def forest_lines(rows: Sequence[Row]) -> Iterator[str]:
     width = max(len(_name(row)) for row in gates)
     yield from ("", "```text", f"{'':{width}}  {_scale()}")
     for row in gates:
-        said = f"{harm_words(row.harm_lower, row.harm_upper, row.margin_unit)}, {row.finding}"
+        said = f"{harm_words(row.harm_lower, row.harm_upper, unit=row.margin_unit)}, {row.finding}"
         yield f"{_name(row):{width}}  {_bar(row)}  {said}"
     yield "```"
     yield from ("", "Each bar is all the harm that is still possible, in margins, at any look: `|` is no harm, `!` the margin.")
