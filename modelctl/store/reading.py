@@ -176,17 +176,6 @@ def pairs(connection: Connection, where: dict[str, str | int], *, limit: int = 1
     return Page(items, f"{items[-1].prediction_id}:{items[-1].candidate.backend}" if len(rows) > limit else None)
 
 
-def worst_pairs(connection: Connection, of: int, *, candidate: str, limit: int) -> tuple[Pair, ...]:
-    """The pairs of rollout `of` that differ most: numbers by the size of their difference, and labels that differ, newest first."""
-    mine = select(pair).where(pair.c.rollout == of, pair.c.candidate == candidate)
-    highest = mine.where(pair.c.difference > 0).order_by(pair.c.difference.desc()).limit(limit)
-    lowest = mine.where(pair.c.difference < 0).order_by(pair.c.difference.asc()).limit(limit)
-    numbers = [read_pair(row) for query in (highest, lowest) for row in connection.execute(query)]
-    numbers.sort(key=lambda found: (-abs(found.difference or 0.0), found.prediction_id))
-    labels = mine.where(pair.c.agree == 0, pair.c.difference.is_(None)).order_by(pair.c.prediction_id.desc()).limit(limit)
-    return (*numbers, *(read_pair(row) for row in connection.execute(labels)))[:limit]
-
-
 def rollouts(connection: Connection, where: dict[str, str | int], *, limit: int = 100, cursor: str | None = None) -> Page[Rollout]:
     """Rollouts, open and ended, whose columns equal `where`."""
     query = select(rollout).where(*_equal(rollout.c, where))

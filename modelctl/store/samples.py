@@ -5,7 +5,7 @@ rows there are, and what is rare may not be among them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, select
@@ -15,9 +15,12 @@ from modelctl.store.reading import Pair, read_pair
 from modelctl.store.tables import feedback, pair, prediction
 
 LOOKED_THROUGH = 20_000
+LOOKED_AT = 2_000
+_BATCH = 50
 _LATER = 120_000
 _FAILED = ("backend_error", "timeout")
 _ASKED = ("id", "method", "target", "headers", "redacted")
+T = TypeVar("T")
 _REQUEST = ("request_type", "request_encoding", "request_body", "request_size")
 
 
@@ -37,27 +40,60 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     truth: str | float | None
 
 
-def pair_keys(connection: Connection, rollout: Rollout, *, failed: bool) -> Iterator[Row[Any]]:
+def pair_requests(connection: Connection, rollout: Rollout, *, failed: bool) -> Iterator[Row[Any]]:
     """Of pairs whose predictions differ, or in which only the candidate `failed`: the key and the request, newest first."""
-    newest = _newest(pair, pair.c.prediction_id, rollout=rollout)
-    wanted = and_(pair.c.candidate_outcome.in_(_FAILED), pair.c.baseline_outcome.not_in(_FAILED)) if failed else pair.c.agree == 0
-    columns = (pair.c.prediction_id, pair.c.candidate, pair.c.at, *(pair.c[name] for name in _REQUEST), prediction.c.headers)
-    here = and_(pair.c.prediction_id == newest.c.prediction_id, pair.c.candidate == newest.c.candidate)
-    source = newest.join(pair, here).outerjoin(prediction, prediction.c.id == pair.c.prediction_id)
-    query = select(*columns).select_from(source).where(pair.c.rollout == rollout.id, wanted)
-    yield from connection.execute(query.order_by(newest.c.prediction_id.desc()))
+    table = pair.c
+    wanted = and_(table.candidate_outcome.in_(_FAILED), table.baseline_outcome.not_in(_FAILED)) if failed else table.agree == 0
+    keys = _pair_keys(connection, rollout, wanted=wanted, limit=LOOKED_AT)
+    columns = (table.prediction_id, table.candidate, table.at, *(table[name] for name in _REQUEST), prediction.c.headers)
+    query = select(*columns).select_from(pair.outerjoin(prediction, prediction.c.id == table.prediction_id))
+    for some in _batched(keys):
+        rows = connection.execute(query.where(table.prediction_id.in_({name for name, _ in some})))
+        found = {(row.prediction_id, row.candidate): row for row in rows}
+        yield from (found[key] for key in some)
 
 
 def answer_rows(connection: Connection, rollout: Rollout, *, failed: bool) -> Iterator[Answered]:
     """Answers of candidates to clients that `failed`, or whose prediction turned out to be wrong, newest first."""
-    newest = _newest(prediction, prediction.c.id, rollout=rollout)
-    wanted = prediction.c.outcome.in_(_FAILED) if failed else prediction.c.label != feedback.c.value_label
-    truth = and_(feedback.c.prediction_id == prediction.c.id, feedback.c.kind == "truth")
-    source = newest.join(prediction, prediction.c.id == newest.c.id).outerjoin(feedback, truth)
-    query = select(prediction, feedback.c.value_label, feedback.c.value_number).select_from(source)
-    query = query.where(prediction.c.rollout == rollout.id, prediction.c.arm.in_(rollout.candidates), wanted)
-    for row in connection.execute(query.order_by(newest.c.id.desc())):
-        yield Answered(row=row, truth=row.value_label if row.value_label is not None else row.value_number)
+    newest, table = _newest(prediction, prediction.c.id, rollout=rollout), prediction.c
+    wanted = table.outcome.in_(_FAILED) if failed else table.label != feedback.c.value_label
+    truth = and_(feedback.c.prediction_id == table.id, feedback.c.kind == "truth")
+    source = newest.join(prediction, table.id == newest.c.id).outerjoin(feedback, truth)
+    query = select(table.id, feedback.c.value_label, feedback.c.value_number).select_from(source)
+    query = query.where(table.rollout == rollout.id, table.arm.in_(rollout.candidates), wanted)
+    keys = connection.execute(query.order_by(newest.c.id.desc()).limit(LOOKED_AT)).all()
+    for some in _batched(keys):
+        rows = connection.execute(select(prediction).where(table.id.in_({key.id for key in some})))
+        found = {row.id: row for row in rows}
+        for key in some:
+            yield Answered(row=found[key.id], truth=key.value_label if key.value_label is not None else key.value_number)
+
+
+def worst_pairs(connection: Connection, rollout: Rollout, *, candidate: str, limit: int) -> tuple[Pair, ...]:
+    """The pairs that differ most: numbers by the size of their difference, and labels that differ, newest first."""
+    mine = select(pair.c.prediction_id, pair.c.difference).where(pair.c.rollout == rollout.id, pair.c.candidate == candidate)
+    highest = mine.where(pair.c.difference > 0).order_by(pair.c.difference.desc()).limit(limit)
+    lowest = mine.where(pair.c.difference < 0).order_by(pair.c.difference.asc()).limit(limit)
+    numbers = [row for query in (highest, lowest) for row in connection.execute(query)]
+    numbers.sort(key=lambda found: (-abs(found.difference), found.prediction_id))
+    keys = [(row.prediction_id, candidate) for row in numbers[:limit]]
+    if len(keys) < limit:
+        keys += _differing_labels(connection, rollout, candidate=candidate, limit=limit - len(keys))
+    return tuple(pairs_of(connection, keys).values())
+
+
+def _differing_labels(connection: Connection, rollout: Rollout, *, candidate: str, limit: int) -> list[tuple[str, str]]:
+    """Where there are few, they are among no newest rows: but then there are few to sort."""
+    table = pair.c
+    wanted = and_(table.candidate == candidate, table.agree == 0, table.difference.is_(None))
+    found = _pair_keys(connection, rollout, wanted=wanted, limit=limit)
+    if len(found) < limit:
+        query = select(table.prediction_id, table.candidate).where(table.rollout == rollout.id, wanted)
+        found = [
+            (row.prediction_id, row.candidate)
+            for row in connection.execute(query.order_by(table.prediction_id.desc()).limit(limit))
+        ]
+    return found
 
 
 def pairs_of(connection: Connection, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Pair]:
@@ -92,6 +128,20 @@ def differences(connection: Connection, rollout: Rollout, *, candidate: str, lim
     )
     rows = connection.execute(query.order_by(newest.c.prediction_id.desc()).limit(limit))
     return tuple((float(row.baseline_number), float(row.candidate_number)) for row in rows)
+
+
+def _pair_keys(connection: Connection, rollout: Rollout, *, wanted: ColumnElement[bool], limit: int) -> list[tuple[str, str]]:
+    """Keys alone: bodies are read of those that are shown."""
+    newest = _newest(pair, pair.c.prediction_id, rollout=rollout)
+    here = and_(pair.c.prediction_id == newest.c.prediction_id, pair.c.candidate == newest.c.candidate)
+    query = select(pair.c.prediction_id, pair.c.candidate).select_from(newest.join(pair, here))
+    query = query.where(pair.c.rollout == rollout.id, wanted).order_by(newest.c.prediction_id.desc(), newest.c.candidate)
+    return [(row.prediction_id, row.candidate) for row in connection.execute(query.limit(limit))]
+
+
+def _batched(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    """A few at a time."""
+    return (keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH))
 
 
 def _newest(table: FromClause, key: ColumnElement[str], *, rollout: Rollout) -> Any:  # noqa: ANN401 a subquery of two keys or one

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +15,6 @@ from modelctl.metric import Dimension
 
 EACH = 3
 SLICES = 10
-LOOKED_AT = 2_000
 
 T = TypeVar("T")
 Wanted = tuple[str, str, str, str]
@@ -57,7 +55,7 @@ def chosen(
     found: dict[tuple[str, str, str], list[T]] = {one: [] for one in wanted}
     seen: set[tuple[object, ...]] = set()
     open_ = set(wanted)
-    for candidate, kept, row in islice(rows, LOOKED_AT):
+    for candidate, kept, row in rows:
         if not open_:
             break
         for named in slices_of(dimensions, _asked(row, dimensions)):

@@ -81,7 +81,7 @@ def _worst(connection: Connection, rollout: Rollout, *, around: Surroundings) ->
     found = [
         pair
         for candidate in rollout.candidates
-        for pair in reading.worst_pairs(connection, rollout.id, candidate=candidate, limit=WORST)
+        for pair in samples.worst_pairs(connection, rollout, candidate=candidate, limit=WORST)
     ]
     return _shown(connection, found[:WORST], around=around)
 
@@ -115,7 +115,7 @@ class Look:
 
 
 def _disagreements(look: Look, wanted: Sequence[Slice]) -> dict[Slice, tuple[Disagreement, ...]]:
-    rows = samples.pair_keys(look.connection, look.rollout, failed=look.failed)
+    rows = samples.pair_requests(look.connection, look.rollout, failed=look.failed)
     named = ((row.candidate, (row.prediction_id, row.candidate), row) for row in rows)
     keys = chosen(named, look.rollout.dimensions, wanted=wanted)
     pairs = samples.pairs_of(look.connection, [key for mine in keys.values() for key in mine])
