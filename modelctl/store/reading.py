@@ -160,8 +160,8 @@ def prediction_detail(connection: Connection, prediction_id: str) -> PredictionD
     return PredictionDetail(
         prediction=Prediction(**{name: row._mapping[name] for name in Prediction.__struct_fields__}),
         values_json=row.values_json,
-        request=_body(row, "request"),
-        answer=_body(row, "answer"),
+        request=read_body(row, "request"),
+        answer=read_body(row, "answer"),
     )
 
 
@@ -245,7 +245,8 @@ def _whole(cursor: str) -> int:
     return int(cursor)
 
 
-def _body(row: Row[Any], prefix: str) -> Body:
+def read_body(row: Row[Any], prefix: str) -> Body:
+    """One of the bodies that a row of `prediction` or `pair` holds. Raises Corrupt."""
     columns = row._mapping
     return Body(columns[f"{prefix}_type"], columns[f"{prefix}_encoding"], body_of(row, prefix), columns[f"{prefix}_size"])
 
@@ -255,7 +256,7 @@ def _side(row: Row[Any], side: str) -> Side:
     names = ("outcome", "status", "ended", "latency_us", "first_event_us", "label", "number", "text", "values_json", "problem")
     values = {name: columns[f"{side}_{name}"] for name in names}
     failure = columns["candidate_failure"] if side == "candidate" else ""
-    return Side(backend=columns[side], failure=failure, answer=_body(row, side), **values)
+    return Side(backend=columns[side], failure=failure, answer=read_body(row, side), **values)
 
 
 def read_pair(row: Row[Any]) -> Pair:
@@ -275,5 +276,5 @@ def read_pair(row: Row[Any]) -> Pair:
         ended=CLEAN if baseline.ended == candidate.ended == CLEAN else CUT,
         baseline=baseline,
         candidate=candidate,
-        request=_body(row, "request"),
+        request=read_body(row, "request"),
     )

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, select
 
 from modelctl.rollout import Rollout
-from modelctl.store.reading import Pair, read_pair
+from modelctl.store.reading import Body, Pair, read_body, read_pair
 from modelctl.store.tables import feedback, pair, prediction
 
 LOOKED_THROUGH = 20_000
@@ -21,7 +21,7 @@ _LATER = 120_000
 _FAILED = ("backend_error", "timeout")
 _ASKED = ("id", "method", "target", "headers", "redacted")
 T = TypeVar("T")
-_REQUEST = ("request_type", "request_encoding", "request_body", "request_size")
+_REQUEST = ("request_type", "request_encoding", "request_stored", "request_body", "request_size")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,15 +33,27 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     redacted: int
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer of an arm that was no part of a pair, and what turned out to be true."""
+class Requested(msgspec.Struct, frozen=True, kw_only=True):
+    """What a candidate was asked, and when (Unix microseconds); `headers` are JSON, or empty when no longer kept."""
 
+    id: str
+    candidate: str
+    at: int
+    headers: str
+    request: Body
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of an arm that was no part of a pair, and what turned out to be true. `row` is its row of `prediction`."""
+
+    asked: Requested
+    answer: Body
     row: Any
     truth: str | float | None
 
 
-def pair_requests(connection: Connection, rollout: Rollout, *, failed: bool) -> Iterator[Row[Any]]:
-    """Of pairs whose predictions differ, or in which only the candidate `failed`: the key and the request, newest first."""
+def pair_requests(connection: Connection, rollout: Rollout, *, failed: bool) -> Iterator[Requested]:
+    """The requests of pairs whose predictions differ, or in which only the candidate `failed`, newest first."""
     table = pair.c
     wanted = and_(table.candidate_outcome.in_(_FAILED), table.baseline_outcome.not_in(_FAILED)) if failed else table.agree == 0
     keys = _pair_keys(connection, rollout, wanted=wanted, limit=LOOKED_AT)
@@ -50,7 +62,9 @@ def pair_requests(connection: Connection, rollout: Rollout, *, failed: bool) -> 
     for some in _batched(keys):
         rows = connection.execute(query.where(table.prediction_id.in_({name for name, _ in some})))
         found = {(row.prediction_id, row.candidate): row for row in rows}
-        yield from (found[key] for key in some)
+        for key in some:
+            row = found[key]
+            yield Requested(id=key[0], candidate=key[1], at=row.at, headers=row.headers or "", request=read_body(row, "request"))
 
 
 def answer_rows(connection: Connection, rollout: Rollout, *, failed: bool) -> Iterator[Answered]:
@@ -66,7 +80,11 @@ def answer_rows(connection: Connection, rollout: Rollout, *, failed: bool) -> It
         rows = connection.execute(select(prediction).where(table.id.in_({key.id for key in some})))
         found = {row.id: row for row in rows}
         for key in some:
-            yield Answered(row=found[key.id], truth=key.value_label if key.value_label is not None else key.value_number)
+            row = found[key.id]
+            request, answer = read_body(row, "request"), read_body(row, "answer")
+            mine = Requested(id=row.id, candidate=row.arm, at=row.at, headers=row.headers, request=request)
+            truth = key.value_label if key.value_label is not None else key.value_number
+            yield Answered(asked=mine, answer=answer, row=row, truth=truth)
 
 
 def worst_pairs(connection: Connection, rollout: Rollout, *, candidate: str, limit: int) -> tuple[Pair, ...]:

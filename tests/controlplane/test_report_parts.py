@@ -16,6 +16,7 @@ from modelctl.controlplane.report.latency_curves import POINTS, latency_curves
 from modelctl.evidence import REQUEST_REDACTED
 from modelctl.gate import parse_gate
 from modelctl.statistics.quantiles import Histogram, quantile
+from modelctl.store.bodies import stored
 from modelctl.store.reading import Body
 from modelctl.store.samples import Asked
 from modelctl.store.slots import slots
@@ -247,3 +248,26 @@ def test_the_report_is_the_same_after_a_way_through_json(lite: Engine) -> None:
     assert msgspec.json.decode(msgspec.json.encode(found), type=Report) == found
     with lite.connect() as connection:
         assert len(connection.execute(select(pair.c.prediction_id)).all()) == 16
+
+
+def test_bodies_that_are_stored_compressed_are_found_by_their_slice_and_asked_again_whole(engine: Engine) -> None:
+    shadowed_by_device(engine)
+    document = {"device": "phone", "note": "long and even " * 100}
+    content = msgspec.json.encode(document)
+    how, packed = stored(content)
+    assert how == "zstd"
+    asked(engine, f"99{'packed':-<30}", document, request_stored=how, request_body=packed, request_size=len(content))
+    (out,) = report_of(engine).standing_out.first
+    assert out.examples is not None
+    newest = out.examples.found[0]
+    assert newest.request_preview.startswith('{"device":"phone","note":"long and even')
+    words = shlex.split(newest.commands[0].command)
+    assert words[words.index("--data-raw") + 1].encode() == content
+
+
+def test_requests_whose_bodies_were_not_kept_are_examples_of_a_header_and_say_so(lite: Engine) -> None:
+    shadowed_by_device(lite)
+    asked(lite, f"99{'unkept':-<30}", {}, request_body=b"", request_size=40, bodies_kept=0)
+    (worst, *_) = report_of(lite).worst
+    assert worst.commands == ()
+    assert worst.remark == "no command to copy: of its body 0 of 40 bytes were recorded"

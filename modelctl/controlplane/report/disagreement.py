@@ -78,9 +78,7 @@ def disagreement(pair: Pair, around: Surroundings) -> Disagreement:
 
 def mistake(answered: Answered, around: Surroundings) -> Disagreement:
     """An answer to a client as an example."""
-    row, asked = answered.row, asked_in(answered.row)
-    body = Body(row.request_type, row.request_encoding, bytes(row.request_body), row.request_size)
-    answer = Body(row.answer_type, row.answer_encoding, bytes(row.answer_body), row.answer_size)
+    row, asked, body = answered.row, asked_in(answered.row), answered.asked.request
     said = next((value for value in (row.label, row.number, row.text) if value is not None), None)
     return Disagreement(
         prediction_id=row.id,
@@ -94,7 +92,7 @@ def mistake(answered: Answered, around: Surroundings) -> Disagreement:
         candidate_status=row.status,
         request_preview=preview(body),
         request_size=body.size,
-        candidate_preview=preview(answer),
+        candidate_preview=preview(answered.answer),
         truth=_words(answered.truth),
         redacted=bool(row.redacted),
         commands=_commands(asked, body, around=around, names=tuple(around.backends)),

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from modelctl.evidence import Request
 from modelctl.kinds.document import ABSENT, document_of
 from modelctl.kinds.slicing import Asked, slices_of, wants_document
 from modelctl.metric import Dimension
+from modelctl.store.samples import Requested
 
 EACH = 3
 SLICES = 10
@@ -49,20 +50,21 @@ def _wanted(one: Slice) -> Wanted:
 
 
 def chosen(
-    rows: Iterable[tuple[str, T, Any]], dimensions: Sequence[Dimension], *, wanted: Sequence[tuple[str, str, str]]
+    rows: Iterable[tuple[T, Requested]], dimensions: Sequence[Dimension], *, wanted: Sequence[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], list[T]]:
-    """The first EACH of `rows` (candidate, what is kept, row of the request) for every wanted candidate, dimension and value."""
+    """The first EACH of what is kept beside a request, for every wanted candidate, dimension and value."""
     found: dict[tuple[str, str, str], list[T]] = {one: [] for one in wanted}
     seen: set[tuple[object, ...]] = set()
     open_ = set(wanted)
-    for candidate, kept, row in rows:
+    for kept, asked in rows:
         if not open_:
             break
-        for named in slices_of(dimensions, _asked(row, dimensions)):
-            key = (candidate, *named)
-            # The same question again is the same example.
-            if key in open_ and (key, body := bytes(row.request_body)) not in seen:
-                seen.add((key, body))
+        for named in slices_of(dimensions, _asked(asked, dimensions)):
+            key = (asked.candidate, *named)
+            # The same question again is the same example; a question without a body is told from others by its id.
+            question = (key, asked.request.body or asked.id)
+            if key in open_ and question not in seen:
+                seen.add(question)
                 found[key].append(kept)
                 open_ -= {key} if len(found[key]) == EACH else set()
     return found
@@ -84,10 +86,10 @@ def examples_of(wanted: Wanted, found: Sequence[Disagreement], *, command: str) 
     )
 
 
-def _asked(row: Any, dimensions: Sequence[Dimension]) -> Asked:  # noqa: ANN401 a row of either table
-    headers = msgspec.json.decode(row.headers, type=dict[str, str]) if row.headers else {}
+def _asked(one: Requested, dimensions: Sequence[Dimension]) -> Asked:
+    headers = msgspec.json.decode(one.headers, type=dict[str, str]) if one.headers else {}
     document: object = ABSENT
     if wants_document(dimensions):
-        encoding, body = row.request_encoding.encode("latin-1", "replace"), bytes(row.request_body)
-        document = document_of(Request(b"", b"", b"", encoding, body, row.request_size))
-    return Asked({name.lower(): text for name, text in headers.items()}, document, row.at)
+        encoding = one.request.encoding.encode("latin-1", "replace")
+        document = document_of(Request(b"", b"", b"", encoding, one.request.body, one.request.size))
+    return Asked({name.lower(): text for name, text in headers.items()}, document, one.at)

@@ -116,7 +116,7 @@ class Look:
 
 def _disagreements(look: Look, wanted: Sequence[Slice]) -> dict[Slice, tuple[Disagreement, ...]]:
     rows = samples.pair_requests(look.connection, look.rollout, failed=look.failed)
-    named = ((row.candidate, (row.prediction_id, row.candidate), row) for row in rows)
+    named = (((one.id, one.candidate), one) for one in rows)
     keys = chosen(named, look.rollout.dimensions, wanted=wanted)
     pairs = samples.pairs_of(look.connection, [key for mine in keys.values() for key in mine])
     return {
@@ -126,7 +126,7 @@ def _disagreements(look: Look, wanted: Sequence[Slice]) -> dict[Slice, tuple[Dis
 
 def _mistakes(look: Look, wanted: Sequence[Slice]) -> dict[Slice, tuple[Disagreement, ...]]:
     rows = samples.answer_rows(look.connection, look.rollout, failed=look.failed)
-    found = chosen(((one.row.arm, one, one.row) for one in rows), look.rollout.dimensions, wanted=wanted)
+    found = chosen(((one, one.asked) for one in rows), look.rollout.dimensions, wanted=wanted)
     return {one: tuple(mistake(answered, look.around) for answered in mine) for one, mine in found.items()}
 
 
