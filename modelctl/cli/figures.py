@@ -23,23 +23,40 @@ def interval(row: Row) -> str:
 
 
 def drawn(row: Row) -> str:
-    """The interval as `--o--` on a line with `|` where there is no difference, `+` when the estimate is there too.
-
-    Empty when there is no such place, or when the interval is infinite.
-    """
-    if row.lower is None or row.upper is None or row.estimate is None or row.null is None:
+    """A row's interval against no difference; empty when there is no such place, or no estimate."""
+    if row.null is None or row.estimate is None:
         return ""
-    low, high = min(row.lower, row.null), max(row.upper, row.null)
+    return drawn_between(row.lower, row.estimate, upper=row.upper, null=row.null)
+
+
+def drawn_between(
+    lower: float | None,
+    estimate: float | None,
+    *,
+    upper: float | None,
+    null: float | None,
+    span: tuple[float, float] | None = None,
+) -> str:
+    """The interval as `--o--` on a line with `|` at `null`, `+` when the estimate is there too; the line is as long as `span`.
+
+    Empty when the interval is infinite or has no width.
+    """
+    if lower is None or upper is None:
+        return ""
+    marks = [value for value in (null,) if value is not None]
+    low, high = span or (min(lower, *marks), max(upper, *marks)) if marks or span else (lower, upper)
     width = high - low
-    if width <= 0:
+    if not 0 < width < float("inf"):
         return ""
     cells = [" "] * _CELLS
 
     def place(value: float) -> int:
         return min(_CELLS - 1, max(0, round((value - low) / width * (_CELLS - 1))))
 
-    for cell in range(place(row.lower), place(row.upper) + 1):
+    for cell in range(place(lower), place(upper) + 1):
         cells[cell] = "-"
-    cells[place(row.null)] = "|"
-    cells[place(row.estimate)] = "+" if place(row.estimate) == place(row.null) else "o"
+    for value in marks:
+        cells[place(value)] = "|"
+    if estimate is not None:
+        cells[place(estimate)] = "+" if marks and place(estimate) == place(marks[0]) else "o"
     return "".join(cells).rstrip()

@@ -5,6 +5,15 @@ import msgspec
 from modelctl.cli.event_lines import Event
 from modelctl.cli.funnel import Funnel
 from modelctl.cli.report_details_answer import Companion, Details
+from modelctl.cli.report_parts_answer import (
+    DifferenceSample,
+    Disagreement,
+    LatencyCurve,
+    OverTime,
+    Reproduction,
+    SliceExamples,
+    StandingOut,
+)
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -173,16 +182,11 @@ class Accuracy(msgspec.Struct, frozen=True):
     mean_absolute_error: float | None
 
 
-class Disagreement(msgspec.Struct, frozen=True):
-    """One request that the two answered differently."""
+class Opened(msgspec.Struct, frozen=True):
+    """When a stage began (Unix milliseconds)."""
 
-    request_id: str
     at: int
-    candidate: str
-    baseline_prediction: str
-    candidate_prediction: str
-    difference: float | None
-    request_preview: str
+    title: str
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -205,3 +209,10 @@ class Report(msgspec.Struct, frozen=True):
     worst: tuple[Disagreement, ...] = ()
     audit: tuple[Event, ...] = ()
     details: Details = Details()
+    standing_out: StandingOut = StandingOut()
+    over_time: tuple[OverTime, ...] = ()
+    stages_opened: tuple[Opened, ...] = ()
+    curves: tuple[LatencyCurve, ...] = ()
+    differences: tuple[DifferenceSample, ...] = ()
+    examples: tuple[SliceExamples, ...] = ()
+    reproduction: Reproduction | None = None

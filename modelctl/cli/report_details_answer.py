@@ -13,6 +13,7 @@ class Measure(msgspec.Struct, frozen=True):
     estimate: float | None = None
     lower: float | None = None
     upper: float | None = None
+    null: float | None = None
     log10_e: float | None = None
     reason: str = ""
 
@@ -41,6 +42,7 @@ class Slice(msgspec.Struct, frozen=True):
     direction: str
     baseline: float | None = None
     candidate_value: float | None = None
+    sentence: str = ""
 
 
 class Slices(msgspec.Struct, frozen=True):

@@ -13,6 +13,8 @@ from modelctl.cli.output import line, plain, table
 from modelctl.cli.quantities import count, duration, moment, number, percent, rate
 from modelctl.cli.report_answer import Confusion, Numbers, Report, Trust
 from modelctl.cli.report_details import companion_lines, detail_parts, truth_parts
+from modelctl.cli.report_examples import standing_out_parts
+from modelctl.cli.report_paths import difference_lines, history_parts, over_time_parts, paired_latency_lines
 from modelctl.cli.report_tables import (
     confusion_table,
     decision_table,
@@ -23,6 +25,9 @@ from modelctl.cli.report_tables import (
     worst_table,
 )
 
+NO_NOISE_FLOOR = (
+    "\nNoise floor: not measured · `modelctl shadow --noise-control 10` asks the baseline twice, to see how alike it is to itself"
+)
 VERDICT_STYLES = {"promote": "bold green", "rollback": "bold red", "invalid": "bold red", "no-data": "bold yellow"}
 
 
@@ -33,6 +38,7 @@ def report_sections(report: Report) -> RenderableType:
 
 def _parts(report: Report) -> Iterator[RenderableType]:
     yield from _head(report)
+    yield from standing_out_parts(report)
     yield from _trust(report.trust)
     for funnel in report.funnels:
         yield from map(line, funnel_lines(funnel))
@@ -42,6 +48,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     yield from _section("Decision table", decision_table(report.rows), empty="nothing is compared yet")
     yield from companion_lines(report.rows)
     yield from _needs(report)
+    yield from over_time_parts(report)
     for confusion in report.confusions:
         yield from _section(
             f"Labels: {report.rollout.baseline} (rows) against {confusion.candidate} (columns)", confusion_table(confusion)
@@ -49,12 +56,19 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield line(confusion_sentence(confusion))
     for numbers in report.numbers:
         yield from _section(f"Numbers: {numbers.candidate} minus {report.rollout.baseline}", line(numbers_sentence(numbers)))
+    yield from difference_lines(report.differences)
     yield from _section("Latency", latency_table(report.latencies), empty="no answers yet")
+    yield from paired_latency_lines(report)
     yield from _section("Answers to clients", outcome_table(report.outcomes), empty="no answers yet")
     yield from detail_parts(report.details)
+    if not report.details.noise and report.funnels:
+        yield line(NO_NOISE_FLOOR)
     yield from _section("Worst disagreements", worst_table(report.worst), empty="none recorded")
+    if report.worst:
+        yield line(f"side by side, and as curl: modelctl report {report.route} --rollout {report.rollout.id} --worst")
     yield from _section("Feedback", feedback_table(report.feedback), empty="none yet · modelctl feedback send REQUEST-ID VALUE")
     yield from truth_parts(report.details)
+    yield from history_parts(report)
 
 
 def _section(title: str, body: RenderableType | None, *, empty: str = "") -> Iterator[RenderableType]:

@@ -8,7 +8,8 @@ from modelctl.cli.figures import drawn, figure, interval
 from modelctl.cli.harm import amount, harm_interval
 from modelctl.cli.output import table
 from modelctl.cli.quantities import count, milliseconds, number, rate
-from modelctl.cli.report_answer import Accuracy, Confusion, Disagreement, Latency, Outcomes, Row
+from modelctl.cli.report_answer import Accuracy, Confusion, Latency, Outcomes, Row
+from modelctl.cli.report_parts_answer import Disagreement
 
 _LONGEST = 60
 

@@ -9,6 +9,7 @@ import msgspec
 
 from modelctl import evidence
 from modelctl.controlplane.reaching import tls_name, transport
+from modelctl.endpoint import parse_endpoint
 from modelctl.evidence import Answer
 from modelctl.traffic import Backend
 
@@ -23,6 +24,15 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes | None
     headers: dict[str, str]
     keep: int
+
+
+def url_at(backend: Backend, *, path: str, target: str) -> str:
+    """Where a request for `target` goes: the path of the backend's first endpoint takes the place of the route's (`path`)."""
+    endpoint = parse_endpoint(backend.endpoints[0])
+    if endpoint.path:
+        target = endpoint.path + (target if path == "/" else target.removeprefix(path))
+    scheme = "http" if endpoint.socket else endpoint.scheme
+    return f"{scheme}://{endpoint.authority}{target}"
 
 
 def client_of(backend: Backend, *, connections: int = 1) -> httpx.AsyncClient:

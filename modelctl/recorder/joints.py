@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Row, select, tuple_
 
 from modelctl.evidence import Answer
 from modelctl.kinds import Outcome
+from modelctl.kinds.document import ABSENT, document_of
 from modelctl.recorder.ledger import MINUTE, Place, place_of
-from modelctl.recorder.measuring import ABSENT, document_of
 from modelctl.recorder.noise import Contrast, Joint, contrast
 from modelctl.recorder.paths import differences
 from modelctl.recorder.readings import ComparedReading, counts

@@ -5,20 +5,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from modelctl.errors import ModelctlError
-from modelctl.evidence import Answer, Request
-from modelctl.kinds.answer_body import decoded, parsed
+from modelctl.kinds.document import ABSENT
 from modelctl.kinds.place import values_at
 from modelctl.metric import Field, FieldType, Worse
 
 # The square of a larger number is no finite float.
 SUMMABLE = 1e150
-
-
-class Absent:
-    """Stands for a body that is no JSON document, or was not recorded whole."""
-
-
-ABSENT = Absent()
 
 
 class Measured(NamedTuple):
@@ -32,16 +24,6 @@ class Measured(NamedTuple):
     harm: int = 1
     value: float | None = None
     invalid: bool = False
-
-
-def document_of(message: Answer | Request) -> object:
-    """The JSON document in a body; ABSENT without one."""
-    if not message.size:
-        return ABSENT
-    try:
-        return parsed(decoded(message))
-    except ModelctlError:
-        return ABSENT
 
 
 def measured(document: object, fields: Sequence[Field]) -> tuple[Measured, ...]:

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from modelctl.evidence import REQUEST_LEFT_OUT, REQUEST_REDACTED, Answer, Compared, Context, Request, Served
 from modelctl.kinds import KINDS, Outcome, Value, text_of
+from modelctl.kinds.document import ABSENT, document_of
 from modelctl.kinds.outcome import judged
 from modelctl.kinds.similarity import similarity
-from modelctl.recorder.measuring import ABSENT, Measured, document_of, measured
+from modelctl.kinds.slicing import Asked, slices_of, wants_document
+from modelctl.recorder.measuring import Measured, measured
 from modelctl.recorder.paths import NUMBER_TOLERANCE, differences
-from modelctl.recorder.slicing import Asked, slices_of, wants_document
 from modelctl.recorder.terms import Terms
 from modelctl.recorder.texts import text_from
 from modelctl.traffic import CHOSEN, Backend, Reason

@@ -7,13 +7,13 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from modelctl.evidence import Request
+from modelctl.kinds.document import ABSENT, document_of
+from modelctl.kinds.slicing import Asked, slices_of, wants_document
 from modelctl.recorder.known import terms_of
 from modelctl.recorder.label_sums import Answered, Paired, Said, Target
 from modelctl.recorder.ledger import MINUTE, Place, place_of
-from modelctl.recorder.measuring import ABSENT, document_of
 from modelctl.recorder.readings import ComparedReading, Judged, Reading, ServedReading, counts, is_sample
 from modelctl.recorder.rollups import PairKey, pair_key
-from modelctl.recorder.slicing import Asked, slices_of, wants_document
 from modelctl.recorder.terms import Terms
 from modelctl.recorder.texts import storable, text_from
 from modelctl.recorder.units import unit_name

@@ -160,8 +160,8 @@ def prediction_detail(connection: Connection, prediction_id: str) -> PredictionD
     return PredictionDetail(
         prediction=Prediction(**{name: row._mapping[name] for name in Prediction.__struct_fields__}),
         values_json=row.values_json,
-        request=_body(row, "request"),
-        answer=_body(row, "answer"),
+        request=read_body(row, "request"),
+        answer=read_body(row, "answer"),
     )
 
 
@@ -172,19 +172,8 @@ def pairs(connection: Connection, where: dict[str, str | int], *, limit: int = 1
         newest, _, candidate = cursor.partition(":")
         query = query.where(or_(pair.c.prediction_id < newest, and_(pair.c.prediction_id == newest, pair.c.candidate < candidate)))
     rows = _rows(connection, query.order_by(pair.c.prediction_id.desc(), pair.c.candidate.desc()), limit=limit)
-    items = tuple(_pair(row) for row in rows[:limit])
+    items = tuple(read_pair(row) for row in rows[:limit])
     return Page(items, f"{items[-1].prediction_id}:{items[-1].candidate.backend}" if len(rows) > limit else None)
-
-
-def worst_pairs(connection: Connection, of: int, *, candidate: str, limit: int) -> tuple[Pair, ...]:
-    """The pairs of rollout `of` that differ most: numbers by the size of their difference, and labels that differ, newest first."""
-    mine = select(pair).where(pair.c.rollout == of, pair.c.candidate == candidate)
-    highest = mine.where(pair.c.difference > 0).order_by(pair.c.difference.desc()).limit(limit)
-    lowest = mine.where(pair.c.difference < 0).order_by(pair.c.difference.asc()).limit(limit)
-    numbers = [_pair(row) for query in (highest, lowest) for row in connection.execute(query)]
-    numbers.sort(key=lambda found: (-abs(found.difference or 0.0), found.prediction_id))
-    labels = mine.where(pair.c.agree == 0, pair.c.difference.is_(None)).order_by(pair.c.prediction_id.desc()).limit(limit)
-    return (*numbers, *(_pair(row) for row in connection.execute(labels)))[:limit]
 
 
 def rollouts(connection: Connection, where: dict[str, str | int], *, limit: int = 100, cursor: str | None = None) -> Page[Rollout]:
@@ -256,7 +245,8 @@ def _whole(cursor: str) -> int:
     return int(cursor)
 
 
-def _body(row: Row[Any], prefix: str) -> Body:
+def read_body(row: Row[Any], prefix: str) -> Body:
+    """One of the bodies that a row of `prediction` or `pair` holds. Raises Corrupt."""
     columns = row._mapping
     return Body(columns[f"{prefix}_type"], columns[f"{prefix}_encoding"], body_of(row, prefix), columns[f"{prefix}_size"])
 
@@ -266,10 +256,11 @@ def _side(row: Row[Any], side: str) -> Side:
     names = ("outcome", "status", "ended", "latency_us", "first_event_us", "label", "number", "text", "values_json", "problem")
     values = {name: columns[f"{side}_{name}"] for name in names}
     failure = columns["candidate_failure"] if side == "candidate" else ""
-    return Side(backend=columns[side], failure=failure, answer=_body(row, side), **values)
+    return Side(backend=columns[side], failure=failure, answer=read_body(row, side), **values)
 
 
-def _pair(row: Row[Any]) -> Pair:
+def read_pair(row: Row[Any]) -> Pair:
+    """A row of `pair`, whole."""
     baseline, candidate = _side(row, "baseline"), _side(row, "candidate")
     return Pair(
         prediction_id=row.prediction_id,
@@ -285,5 +276,5 @@ def _pair(row: Row[Any]) -> Pair:
         ended=CLEAN if baseline.ended == candidate.ended == CLEAN else CUT,
         baseline=baseline,
         candidate=candidate,
-        request=_body(row, "request"),
+        request=read_body(row, "request"),
     )

@@ -8,8 +8,9 @@ import pytest
 from modelctl.controlplane.judgement.companion import Companion
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.judging import Judgement
-from modelctl.controlplane.report.content import Aggregates, ArmSplit, Attempt, Disagreement, Report, StageLine, Trust
+from modelctl.controlplane.report.content import Aggregates, ArmSplit, Attempt, Report, StageLine, Trust
 from modelctl.controlplane.report.details import Details
+from modelctl.controlplane.report.disagreement import Disagreement
 from modelctl.controlplane.report.field_table import FieldPath, FieldTable
 from modelctl.controlplane.report.label_coverage import LabelCoverage
 from modelctl.controlplane.report.label_mix import LabelMix, LabelShare, OneLookTest

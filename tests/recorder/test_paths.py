@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.evidence import Request
+from modelctl.kinds.document import ABSENT, document_of
 from modelctl.kinds.fields import flattened
+from modelctl.kinds.slicing import NONE, Asked, slices_of
 from modelctl.metric import Dimension, DimensionSource, Field, FieldType, Worse
-from modelctl.recorder.measuring import ABSENT, Measured, document_of, measured
+from modelctl.recorder.measuring import Measured, measured
 from modelctl.recorder.paths import MOST_PATHS, OTHER, differences
 from modelctl.recorder.readings import digest_of
-from modelctl.recorder.slicing import NONE, Asked, slices_of
 
 HOUR = 3_600_000_000
 LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-1, 1) | st.text(max_size=3)

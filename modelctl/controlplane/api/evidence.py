@@ -8,10 +8,13 @@ from starlette.responses import Response
 from modelctl.controlplane.api.call import Call, Endpoint
 from modelctl.controlplane.operations.feedback import FeedbackItem, Taken, record_feedback
 from modelctl.controlplane.operations.inspecting import read_events, read_pairs, read_prediction, read_predictions
-from modelctl.controlplane.report.content import Report, preview, write_report
+from modelctl.controlplane.report.content import Report, write_report
+from modelctl.controlplane.report.disagreement import preview
 from modelctl.controlplane.report.gathering import findings
 from modelctl.controlplane.report.markdown import markdown
+from modelctl.controlplane.report.page import PAGE_HEADERS, page
 from modelctl.controlplane.report.status import Status, read_status
+from modelctl.errors import InvalidInput
 from modelctl.kinds import Value
 from modelctl.store.catalog import Event
 from modelctl.store.reading import Body, Page, Pair, Prediction, Side
@@ -47,10 +50,12 @@ class StatusQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ReportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rollout other than the open or last one; the format."""
+    """A rollout other than the open or last one; the format, which is html for a browser and json for others unless it is said;
+    `slice`, as DIMENSION=VALUE: a slice that examples are wanted of beside those that stand out."""
 
     rollout: int | None = None
-    format: Literal["json", "md"] = "json"
+    format: Literal["json", "md", "html"] | None = None
+    slice: str = ""
 
 
 class BodyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,11 +119,24 @@ async def show_status(call: Call) -> Status:
 
 
 async def show_report(call: Call) -> Report | Response:
-    found = await call.run(findings, call.name(), rollout=call.query.rollout)
+    query = call.query
+    found = await call.run(findings, call.name(), rollout=query.rollout, named=_named(query.slice))
     report = await call.run(lambda _: write_report(found, at=call.at))
-    if call.query.format == "md":
+    wants_page = query.format is None and "text/html" in call.request.headers.get("accept", "")
+    if query.format == "md":
         return Response(markdown(report), media_type="text/markdown; charset=utf-8")
+    if query.format == "html" or wants_page:
+        content = await call.run(lambda _: page(report))
+        return Response(content, media_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
     return report
+
+
+def _named(text: str) -> tuple[tuple[str, str], ...]:
+    """The slice in DIMENSION=VALUE; none when nothing is asked for. Raises InvalidInput."""
+    dimension, equals, value = text.partition("=")
+    if text and not (dimension and equals):
+        raise InvalidInput(f"{text!r} is no slice: write DIMENSION=VALUE, such as device=phone")
+    return ((dimension, value),) if text else ()
 
 
 async def list_predictions(call: Call) -> Page[Prediction]:
@@ -179,7 +197,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/routes/{name:name}/report",
         handle=show_report,
-        summary="The comparison of a route's open or last rollout, as JSON or Markdown",
+        summary="The comparison of a route's open or last rollout, as JSON, Markdown or a page",
         query=ReportQuery,
         answer=Report,
     ),

@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from modelctl.controlplane.sending import Outgoing
-from modelctl.endpoint import parse_endpoint
+from modelctl.controlplane.sending import Outgoing, url_at
 from modelctl.evidence import REQUEST_LEFT_OUT, REQUEST_REDACTED, SENT, Answer, Compared, Context, Request, Served
 from modelctl.kinds import Outcome
 from modelctl.rollout import Rollout
@@ -80,18 +79,13 @@ def replay_id(rollout: Rollout, row: Row[Any]) -> bytes:
 
 def outgoing(served: Served, backend: Backend, *, path: str, keep: int) -> Outgoing:
     """The request to the backend's first endpoint, whose path takes the place of the route's (`path`), as a router sends it."""
-    endpoint = parse_endpoint(backend.endpoints[0])
-    target = served.request.target.decode()
-    if endpoint.path:
-        target = endpoint.path + (target if path == "/" else target.removeprefix(path))
-    scheme = "http" if endpoint.socket else endpoint.scheme
     fields = {name.decode("ascii", "replace"): value.decode() for name, value in served.request.headers}
     fields = {name: value for name, value in fields.items() if value.isascii() and value.isprintable()}
     fields |= {"content-type": served.request.content_type.decode()} if served.request.content_type else {}
     fields |= {"content-encoding": served.request.encoding.decode()} if served.request.encoding else {}
     fields |= {"x-request-id": served.request_id.decode(), "user-agent": "modelctl-replay"}
     body = served.request.body if served.request.size else None
-    url = f"{scheme}://{endpoint.authority}{target}"
+    url = url_at(backend, path=path, target=served.request.target.decode())
     return Outgoing(method=served.request.method.decode(), url=url, content=body, headers=fields, keep=keep)
 
 

@@ -4,8 +4,8 @@ Read from rollups only, except the worst disagreements and the audit trail.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -15,6 +15,12 @@ from modelctl.controlplane.judgement.funnel import Funnel, funnels_of
 from modelctl.controlplane.judgement.judging import Judgement, judge_compared
 from modelctl.controlplane.judgement.trust import compare_split, notes
 from modelctl.controlplane.report.details import Details, details, explained
+from modelctl.controlplane.report.differences import DifferenceSample, difference_sample
+from modelctl.controlplane.report.disagreement import Disagreement
+from modelctl.controlplane.report.examples import SliceExamples
+from modelctl.controlplane.report.latency_curves import LatencyCurve, latency_curves
+from modelctl.controlplane.report.over_time import Opened, OverTime, opened, over_time
+from modelctl.controlplane.report.reproduction import Reproduction, reproduction
 from modelctl.controlplane.report.shapes import (
     Accuracy,
     Confusion,
@@ -27,18 +33,16 @@ from modelctl.controlplane.report.shapes import (
     numbers,
     outcomes,
 )
-from modelctl.evidence import Answer
-from modelctl.kinds.answer_body import beginning
-from modelctl.kinds.value import number_text
+from modelctl.controlplane.report.slices import Slices
+from modelctl.controlplane.report.standing_out import StandingOut, standing_out
 from modelctl.rollout import Stage
 from modelctl.statistics.sample_ratio import SampleRatio
 from modelctl.store.catalog import Event
-from modelctl.store.reading import Body, Pair, Side
+from modelctl.store.slots import Slot
 from modelctl.store.summing import Sum
 from modelctl.traffic import Role
 
 VERSION = 1
-PREVIEW = 400
 STICKY_NOTE = (
     "Requests of one unit stay on one arm and come together, so units are what is counted where traffic is split: "
     "each unit's first failure, sums over units, and the split of units. Pairs count requests."
@@ -91,22 +95,6 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that the two answered differently."""
-
-    prediction_id: str
-    request_id: str
-    at: int
-    candidate: str
-    baseline_prediction: str
-    candidate_prediction: str
-    difference: float | None
-    baseline_status: int
-    candidate_status: int
-    request_preview: str
-    request_size: int
-
-
 class Aggregates(msgspec.Struct, frozen=True, kw_only=True):
     """What every figure was computed from: sums by stage, arm, metric and key, and what was taken off before summing."""
 
@@ -135,17 +123,29 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     audit: tuple[Event, ...]
     aggregates: Aggregates
     details: Details = Details()
+    standing_out: StandingOut = StandingOut(sentence="")
+    over_time: tuple[OverTime, ...] = ()
+    stages_opened: tuple[Opened, ...] = ()
+    curves: tuple[LatencyCurve, ...] = ()
+    differences: tuple[DifferenceSample, ...] = ()
+    examples: tuple[SliceExamples, ...] = ()
+    reproduction: Reproduction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What was read for a report. `rows` are the sums that `evidence` indexes; `newest` is the last minute with evidence."""
+    """What was read for a report. `rows` are the sums that `evidence` indexes; `newest` is the last minute with evidence; `numbers`
+    are of the newest pairs, by candidate."""
 
     evidence: Evidence
     rows: tuple[Sum, ...]
     newest: int | None
-    worst: tuple[Pair, ...] = ()
+    worst: tuple[Disagreement, ...] = ()
     audit: tuple[Event, ...] = ()
+    cut: Slices | None = None
+    slots: tuple[Slot, ...] = ()
+    examples: tuple[SliceExamples, ...] = ()
+    numbers: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
 
 class Short(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,26 +183,23 @@ def write_report(found: Findings, *, at: int) -> Report:
         latencies=latencies(evidence),
         outcomes=outcomes(evidence),
         feedback=accuracies(evidence),
-        worst=tuple(_disagreement(pair) for pair in found.worst),
+        worst=found.worst,
         audit=found.audit,
         aggregates=Aggregates(sums=found.rows, pivots=evidence.pivots),
-        details=details(evidence),
+        details=details(evidence, cut=found.cut),
+        standing_out=standing_out(found.cut, found.examples, rollout=evidence.rollout),
+        over_time=over_time(evidence, found.slots),
+        stages_opened=opened(evidence.stages),
+        curves=latency_curves(evidence),
+        differences=_differences(found),
+        examples=found.examples,
+        reproduction=reproduction(evidence),
     )
 
 
-def preview(body: Body) -> str:
-    """The beginning of a body as text, without its content coding."""
-    answer = Answer("", 0, "", 0, 0, b"", body.encoding.encode("latin-1", "replace"), body.body, body.size)
-    return beginning(answer, PREVIEW).decode("utf-8", "replace")
-
-
-def predicted(side: Side) -> str:
-    """What one side of a pair predicted, or why there is nothing."""
-    if side.label is not None:
-        return side.label
-    if side.number is not None:
-        return number_text(side.number)
-    return side.text if side.text is not None else f"none: {side.problem or side.failure or side.outcome}"
+def _differences(found: Findings) -> tuple[DifferenceSample, ...]:
+    samples = (difference_sample(name, found.numbers.get(name, ())) for name in found.evidence.rollout.candidates)
+    return tuple(one for one in samples if one is not None)
 
 
 def _attempt(evidence: Evidence) -> Attempt:
@@ -243,20 +240,4 @@ def _stage(evidence: Evidence, stage: Stage, *, arms: Sequence[str]) -> StageLin
         answers={arm.backend: arm.answers for arm in stage.arms if arm.role is not Role.NOISE},
         shown={arm.backend: arm.shown for arm in stage.arms if arm.role is not Role.NOISE},
         requests={arm: evidence.sums.n(arm, "requests", stage=stage.id) for arm in arms},
-    )
-
-
-def _disagreement(pair: Pair) -> Disagreement:
-    return Disagreement(
-        prediction_id=pair.prediction_id,
-        request_id=pair.request_id,
-        at=pair.at,
-        candidate=pair.candidate.backend,
-        baseline_prediction=predicted(pair.baseline),
-        candidate_prediction=predicted(pair.candidate),
-        difference=pair.difference,
-        baseline_status=pair.baseline.status,
-        candidate_status=pair.candidate.status,
-        request_preview=preview(pair.request),
-        request_size=pair.request.size,
     )

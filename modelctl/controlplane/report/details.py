@@ -22,10 +22,10 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     truth: LabelCoverage | None = None
 
 
-def details(evidence: Evidence) -> Details:
-    """All parts there are sums for."""
+def details(evidence: Evidence, *, cut: Slices | None = None) -> Details:
+    """All parts there are sums for; `cut` when the slices are known already."""
     return Details(
-        slices=slices(evidence),
+        slices=cut if cut is not None else slices(evidence),
         noise=noise_floors(evidence),
         fields=field_tables(evidence),
         labels=label_mixes(evidence),

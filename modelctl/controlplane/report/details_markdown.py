@@ -7,7 +7,7 @@ from modelctl.controlplane.judgement.figures import figure, share
 from modelctl.controlplane.report.details import Details
 from modelctl.controlplane.report.field_table import FieldTable
 from modelctl.controlplane.report.label_mix import LabelMix
-from modelctl.controlplane.report.markdown_text import code, table
+from modelctl.controlplane.report.markdown_text import code, prose, table
 from modelctl.controlplane.report.measure import Measure
 from modelctl.controlplane.report.noise_floor import NoiseFloor
 from modelctl.controlplane.report.slices import Slice, Slices
@@ -66,7 +66,7 @@ def truth_lines(found: Details) -> Iterator[str]:
 
 
 def _slices(found: Slices) -> Iterator[str]:
-    yield from ("", "## Slices (for reading, they decide nothing)", "", found.sentence)
+    yield from ("", "## Slices (for reading, they decide nothing)", "", prose(found.sentence))
     if found.note:
         yield from ("", found.note)
     if found.first:
@@ -120,7 +120,7 @@ def _noise(floor: NoiseFloor) -> Iterator[str]:
 
 
 def _fields(found: FieldTable) -> Iterator[str]:
-    yield from ("", f"## Places in the answers of {found.candidate}", "", found.sentence, "")
+    yield from ("", f"## Places in the answers of {found.candidate}", "", prose(found.sentence), "")
     rows = [
         (
             code(one.path),
@@ -136,7 +136,7 @@ def _fields(found: FieldTable) -> Iterator[str]:
 
 def _mix(mix: LabelMix) -> Iterator[str]:
     how = "on the same requests" if mix.design == "paired" else "each arm's own requests"
-    yield from ("", f"## Mix of labels of {mix.candidate}, {how}", "", mix.sentence, "", _distances(mix), "")
+    yield from ("", f"## Mix of labels of {mix.candidate}, {how}", "", prose(mix.sentence), "", _distances(mix), "")
     rows = [
         (
             code(one.label),

@@ -6,9 +6,18 @@ from datetime import UTC, datetime
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.figures import amount, figure, share
 from modelctl.controlplane.judgement.funnel import STAGES
-from modelctl.controlplane.report.content import Disagreement, Report, Trust
+from modelctl.controlplane.report.content import Report, Trust
 from modelctl.controlplane.report.details_markdown import companion_lines, detail_lines, method_link, truth_lines
+from modelctl.controlplane.report.drawn import age
 from modelctl.controlplane.report.markdown_text import code, table
+from modelctl.controlplane.report.parts_markdown import (
+    NOISE_OFF,
+    forest_lines,
+    over_time_lines,
+    reproduction_lines,
+    sample_lines,
+    standing_out_lines,
+)
 from modelctl.controlplane.report.shapes import Confusion, Latency
 
 
@@ -19,20 +28,26 @@ def markdown(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield from _head(report)
+    yield from standing_out_lines(report)
     yield from _trust(report.trust)
     yield from _funnels(report)
     yield from _gates(report.rows)
     yield from _decisions(report.rows)
+    yield from over_time_lines(report)
     for confusion in report.confusions:
         yield from _confusion(confusion)
     yield from _numbers(report)
     yield from _latencies(report.latencies)
+    yield from sample_lines(report)
     yield from _outcomes(report)
     yield from _feedback(report)
     yield from truth_lines(report.details)
     yield from detail_lines(report.details)
-    yield from _worst(report.worst)
+    if report.funnels and not report.details.noise:
+        yield from ("", "## Noise floor", "", NOISE_OFF)
+    yield from _worst(report)
     yield from _audit(report)
+    yield from reproduction_lines(report)
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -43,8 +58,7 @@ def _head(report: Report) -> Iterator[str]:
     yield f"- rollout {rollout.id} ({rollout.phase}): {rollout.strategy} of {candidates} against {rollout.baseline}"
     if rollout.steps:
         yield f"- step {rollout.step + 1} of {len(rollout.steps)}: {rollout.steps[rollout.step]}"
-    evidence = "none yet" if report.evidence_at is None else f"up to {_moment(report.evidence_at)}"
-    yield f"- evidence {evidence}, report of {_moment(report.generated_at)}"
+    yield f"- evidence {age(report.evidence_at, report.generated_at)}, report of {_moment(report.generated_at)}"
     for need in verdict.needs:
         yield f"- open: {need}"
     for command in verdict.commands:
@@ -90,9 +104,10 @@ def _decisions(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         return
     yield from ("", "## Comparison", "")
-    header = ("metric", "candidate", "baseline", "value", "effect", "interval", "n", "method", "finding")
+    header = ("metric", "candidate", "baseline", "value", "effect", "interval", "n", "role", "method", "finding")
     yield from table(header, [_decision(row) for row in rows])
     yield from ("", "Intervals are valid at every look. Effects are candidate minus baseline, for ratios candidate over baseline.")
+    yield from forest_lines(rows)
     yield from companion_lines(rows)
 
 
@@ -141,6 +156,7 @@ def _decision(row: Row) -> tuple[str, ...]:
         effect,
         interval,
         f"{row.n:,} {row.counts}",
+        row.role,
         method_link(row.method, row.source),
         row.finding,
     )
@@ -204,7 +220,8 @@ def _feedback(report: Report) -> Iterator[str]:
     yield from table(("arm", "requests it", "labels right", "mean absolute error"), rows)
 
 
-def _worst(found: Sequence[Disagreement]) -> Iterator[str]:
+def _worst(report: Report) -> Iterator[str]:
+    found = report.worst
     if not found:
         return
     yield from ("", "## Worst disagreements", "")
@@ -220,6 +237,7 @@ def _worst(found: Sequence[Disagreement]) -> Iterator[str]:
         for one in found
     ]
     yield from table(("request", "candidate", "baseline said", "candidate said", "difference", "request body"), rows)
+    yield from ("", f"Side by side, and as curl: {code(f'modelctl report {report.route} --rollout {report.rollout.id} --worst')}")
 
 
 def _audit(report: Report) -> Iterator[str]:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import msgspec
 
 from modelctl.errors import ModelctlError
+from modelctl.kinds.document import ABSENT
 from modelctl.kinds.place import values_at
 from modelctl.kinds.value import bounded, number_text
 from modelctl.metric import Dimension, DimensionSource
-from modelctl.recorder.measuring import ABSENT
 
 NONE = "(none)"
 _LONGEST = 64
