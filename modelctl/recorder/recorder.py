@@ -7,12 +7,12 @@ position past it. Anything else that goes wrong stops nothing: the same position
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Engine
 
 from modelctl.errors import Conflict, Corrupt, InvalidInput, ModelctlError
-from modelctl.evidence import Compared, Record, Served, Tally, decode
+from modelctl.evidence import Record, Tally, decode
 from modelctl.recorder.commit import Batch, Progress, Writer, load_progress
 from modelctl.recorder.known import Known
 from modelctl.recorder.labels import Joiner
@@ -23,13 +23,14 @@ from modelctl.recorder.spool_reader import Chunk, Located, Position, SpoolReader
 
 # At most: a batch holds what is there, so batches grow with the lag. Larger ones would keep others from SQLite's only write lock.
 BATCH_RECORDS = 5000
+_OTHERS = (Tally, Corrupt)
 # Between two of its transactions the recorder leaves SQLite's only write lock to others for this long, in seconds.
 GAP = 0.02
 
 Log = Callable[..., None]
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One frame and what it came to: a reading, a tally, or the reason why it is neither."""
 
     frame: Located
@@ -97,7 +98,7 @@ class Recorder:
 
     def _write_chunk(self, progress: Progress, chunk: Chunk) -> Progress:
         records = [_decoded(frame) for frame in chunk.frames]
-        self._known.learn(record for record in records if isinstance(record, Served | Compared))
+        self._known.learn([record for record in records if not isinstance(record, _OTHERS)])
         items = [self._item(frame, record) for frame, record in zip(chunk.frames, records, strict=True)]
         return self._write(progress, items, end=chunk.end, corrupt_bytes=chunk.corrupt_bytes)
 
