@@ -183,8 +183,13 @@ def worst_pairs(connection: Connection, of: int, *, candidate: str, limit: int) 
     lowest = mine.where(pair.c.difference < 0).order_by(pair.c.difference.asc()).limit(limit)
     numbers = [_pair(row) for query in (highest, lowest) for row in connection.execute(query)]
     numbers.sort(key=lambda found: (-abs(found.difference or 0.0), found.prediction_id))
-    labels = mine.where(pair.c.agree == 0, pair.c.difference.is_(None)).order_by(pair.c.prediction_id.desc()).limit(limit)
-    return (*numbers, *(_pair(row) for row in connection.execute(labels)))[:limit]
+    # As a sum, so that SQLite reads the few pairs that differ, and not the many without numbers by the other index.
+    no_number = (pair.c.difference + 0).is_(None)
+    differ = (pair.c.rollout == of, pair.c.candidate == candidate, pair.c.agree == 0, no_number)
+    newest = select(pair.c.prediction_id).where(*differ).order_by(pair.c.prediction_id.desc()).limit(limit)
+    ids = list(connection.execute(newest).scalars())
+    labels = select(pair).where(pair.c.prediction_id.in_(ids), pair.c.candidate == candidate).order_by(pair.c.prediction_id.desc())
+    return (*numbers, *(_pair(row) for row in (connection.execute(labels) if ids else ())))[:limit]
 
 
 def rollouts(connection: Connection, where: dict[str, str | int], *, limit: int = 100, cursor: str | None = None) -> Page[Rollout]:
