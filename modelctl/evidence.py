@@ -210,6 +210,7 @@ def copy_span(id_: bytes, backend: str) -> bytes:
     return (int.from_bytes(id_[8:]) ^ (crc32(backend.encode()) or 1)).to_bytes(8)
 
 
+_unpack = HEADER.unpack_from
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
@@ -246,19 +247,20 @@ def frames(segment: bytes, start: int = 0) -> Iterator[Frame]:
 
     Raises Corrupt at a frame whose length, checksum or version is wrong: what follows it cannot be trusted.
     """
-    offset = start
-    while offset + HEADER.size <= len(segment):
-        length, checksum, version = HEADER.unpack_from(segment, offset)
+    offset, size = start, len(segment)
+    behind = offset + HEADER.size
+    while behind <= size:
+        length, checksum, version = _unpack(segment, offset)
         if version != VERSION or length > MAX_PAYLOAD:
             raise Corrupt(f"the frame at byte {offset} has version {version} and length {length}; known is version {VERSION}")
-        end = offset + HEADER.size + length
-        if end > len(segment):
+        end = behind + length
+        if end > size:
             return
-        payload = segment[offset + HEADER.size : end]
+        payload = segment[behind:end]
         if crc32(payload) != checksum:
             raise Corrupt(f"the frame at byte {offset} does not match its checksum")
         yield Frame(payload, end)
-        offset = end
+        offset, behind = end, end + HEADER.size
 
 
 def decode(payload: bytes) -> Record:

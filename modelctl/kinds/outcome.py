@@ -59,6 +59,7 @@ _SWITCHING = 101
 _BEGINNING = 4096
 _MLFLOW_MODEL_EXCEPTION = b"unexpected error while evaluating the model"
 _ERROR = rb'\{\s*"error"\s*:\s*(?:"[^"]|true\b|\{\s*[^\s}]|\[\s*[^\s\]])'
+_NAME = b'"error"'
 _ERROR_BODY = re.compile(rb"\s*" + _ERROR)
 _ERROR_EVENT = re.compile(rb"^data:[ \t]*" + _ERROR, re.MULTILINE)
 _STREAM = (b"data:", b"event:", b"id:", b":")
@@ -87,4 +88,4 @@ def _tells_of_an_error(answer: Answer) -> bool:
     start = beginning(answer, _BEGINNING)
     if start.startswith(_STREAM):
         return _ERROR_EVENT.search(answer.body) is not None
-    return _ERROR_BODY.match(start) is not None
+    return _NAME in start and _ERROR_BODY.match(start) is not None

@@ -11,7 +11,7 @@ from modelctl.kinds.answer_body import decoded, parsed
 from modelctl.kinds.kind import Probe, extraction
 from modelctl.kinds.outcome import Outcome, judged
 from modelctl.kinds.place import check_path, entries, instances_at
-from modelctl.kinds.reading import read_each, usual_member
+from modelctl.kinds.reading import read, read_each, usual_member
 from modelctl.kinds.value import Extraction, Value
 from modelctl.traffic import Backend, PredictionType
 
@@ -39,7 +39,10 @@ def _values(answer: Answer, backend: Backend) -> tuple[Value, ...]:
     document = _document(decoded(answer), backend)
     if backend.prediction:
         return read_each(instances_at(backend.prediction, document, wanted=wanted, batch=False), wanted)
-    return read_each(entries(usual_member(document), wanted, batch=False), wanted)
+    found = usual_member(document)
+    if not isinstance(found.value, list):
+        return (read(found, wanted),)
+    return read_each(entries(found, wanted, batch=False), wanted)
 
 
 def _document(body: bytes, backend: Backend) -> object:

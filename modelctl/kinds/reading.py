@@ -27,7 +27,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from modelctl.errors import InvalidInput
 from modelctl.kinds.value import LABEL_LIMIT, RANKING_LIMIT, TEXT_LIMIT, Value, bounded, number_text
@@ -50,6 +49,8 @@ USUAL_NAMES = (
 )
 ITEM_NAMES = ("id", "item_id", "item", "document_id", "doc_id", "product_id", "index", "name", "label", "text")
 SCORE_NAMES = ("probability", "score", "confidence")
+# Named here because `isinstance(x, a | b)` makes the union anew each time.
+_NUMBERS, _CONTAINERS = (float, int), (list, dict)
 INSTANCES_LIMIT = 10_000
 _SUM_TOLERANCE = 1e-3
 _NUMERIC = re.compile(r"\s*-?\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,4})?\s*", re.ASCII)
@@ -57,11 +58,14 @@ NOT_A_NUMBER = "the prediction is not a number"
 _NOT_A_NUMBER = NOT_A_NUMBER + ": the server answered {}"
 
 
-class Found(NamedTuple):
+class Found:
     """A value of a document, and the object it is a member of, if it is one."""
 
-    value: object
-    beside: Mapping[str, object] | None = None
+    __slots__ = ("beside", "value")
+
+    def __init__(self, value: object, beside: Mapping[str, object] | None = None) -> None:
+        self.value = value
+        self.beside = beside
 
 
 def usual_member(document: object) -> Found:
@@ -84,8 +88,10 @@ def is_probabilities(value: object) -> bool:
 
 def read(found: Found, wanted: PredictionType) -> Value:
     """One prediction. Raises InvalidInput where the table says a problem."""
-    value, beside = _innermost(found, wanted)
-    return _READERS[wanted](value, _score(beside))
+    if isinstance(found.value, _CONTAINERS):
+        found = _innermost(found, wanted)
+    beside = found.beside
+    return _READERS[wanted](found.value, None if beside is None else _score(beside))
 
 
 def read_each(entries: Sequence[object], wanted: PredictionType) -> tuple[Value, ...]:
@@ -99,9 +105,9 @@ def read_each(entries: Sequence[object], wanted: PredictionType) -> tuple[Value,
 
 def _innermost(found: Found, wanted: PredictionType) -> Found:
     while True:
-        value, beside = found
+        value = found.value
         if isinstance(value, list) and len(value) == 1 and wanted is not PredictionType.RANKING:
-            found = Found(value[0], beside)
+            found = Found(value[0], found.beside)
         elif isinstance(value, dict) and wanted is not PredictionType.TEXT:
             inner = usual_member(value)
             if inner.beside is None:
@@ -111,22 +117,20 @@ def _innermost(found: Found, wanted: PredictionType) -> Found:
             return found
 
 
-def _score(beside: Mapping[str, object] | None) -> float | None:
-    if beside is None:
-        return None
+def _score(beside: Mapping[str, object]) -> float | None:
     for name in SCORE_NAMES:
         score = beside.get(name)
-        if isinstance(score, float | int) and not isinstance(score, bool) and 0 <= score <= 1:
+        if isinstance(score, _NUMBERS) and not isinstance(score, bool) and 0 <= score <= 1:
             return float(score)
     return None
 
 
 def _auto(value: object, score: float | None) -> Value:
+    if isinstance(value, str):
+        return _text(value, score) if len(value) > LABEL_LIMIT else Value(label=bounded(value, LABEL_LIMIT), probability=score)
     if isinstance(value, float):
         return Value(number=_finite(value))
-    if isinstance(value, str) and len(value) > LABEL_LIMIT:
-        return _text(value, score)
-    if isinstance(value, str | int) or value is None or is_probabilities(value):
+    if isinstance(value, int) or value is None or is_probabilities(value):
         return _label(value, score)
     return _text(value, score)
 

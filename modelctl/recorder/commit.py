@@ -6,23 +6,36 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection, Engine, select, update
 
-from modelctl.errors import StoreError
+from modelctl.errors import Conflict, StoreError
 from modelctl.evidence import Drops, Tally
+from modelctl.recorder.alike import Answers, answers_alike, pairs_alike
 from modelctl.recorder.drop_sums import add_drops
 from modelctl.recorder.fresh import Fresh, Question, find_fresh
 from modelctl.recorder.joints import joints
 from modelctl.recorder.labels import LOCK, add_all, awaken, joined_facts, pivots_of
 from modelctl.recorder.ledger import Admission, Pivot
-from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, context_of, counts, served_of
-from modelctl.recorder.rollups import Fold, PairKey, first_numbers, pair_key
-from modelctl.recorder.rows import PAIR_COLUMNS, PREDICTION_COLUMNS, Row, pair_row, prediction_row
+from modelctl.recorder.readings import ComparedReading, Reading, context_of, served_of
+from modelctl.recorder.rollups import Fold, PairKey, Pairs, first_numbers
+from modelctl.recorder.rows import (
+    OWN_COLUMNS,
+    PAIR_OWN_COLUMNS,
+    PAIR_STEADY_COLUMNS,
+    STEADY_COLUMNS,
+    own_row,
+    pair_own_row,
+    pair_steady_row,
+    steady_row,
+)
 from modelctl.recorder.settling import load_admission, settle_pivots, write_sums
 from modelctl.recorder.spool_reader import Position
 from modelctl.recorder.texts import storable
-from modelctl.store.bulk import insert_rows
+from modelctl.store.bulk import Columns, Group, insert_groups
 from modelctl.store.engine import insert_new, insert_or_ignore, lock, reading, writing
 from modelctl.store.partitions import DayMaker
 from modelctl.store.tables import pair, pair_seen, prediction, spool
+
+_PREDICTION = Columns(STEADY_COLUMNS, OWN_COLUMNS)
+_PAIR = Columns(PAIR_STEADY_COLUMNS, PAIR_OWN_COLUMNS)
 
 
 class Progress(NamedTuple):
@@ -55,8 +68,8 @@ class Plan(NamedTuple):
 
     fresh: Fresh
     duplicates: frozenset[PairKey]
-    predictions: list[Row]
-    pairs: list[Row]
+    answers: list[Answers]
+    pairs: list[Pairs]
     proposed: dict[Pivot, float]
 
 
@@ -89,7 +102,12 @@ class Writer:
         Raises InvalidInput or Conflict when a row among it is refused, StoreError when the database does not answer or another
         recorder has moved the spool's position. Nothing was written then.
         """
-        plan = self._plan(batch.readings)
+        try:
+            return self._commit(progress, self._plan(batch.readings, trusting=True), batch=batch, at=at)
+        except Conflict:  # an answer that was recorded before, perhaps by another recorder at this moment
+            return self._commit(progress, self._plan(batch.readings, trusting=False), batch=batch, at=at)
+
+    def _commit(self, progress: Progress, plan: Plan, *, batch: Batch, at: int) -> Progress:
         self._days.prepare((served_of(item).id for item in plan.fresh.readings), at=at)
         fold = self._fold(plan, plan.proposed | self._pivots)
         after = _after(progress, batch, fresh=plan.fresh)
@@ -97,14 +115,14 @@ class Writer:
             lock(connection, LOCK, shared=True)
             _move(connection, progress, after=after, at=at)
             duplicates = _ask(connection, plan)
-            _write_rows(connection, plan, duplicates=duplicates)
+            outrun = duplicates != plan.duplicates  # another recorder was first, here or with a pivot
+            if outrun:
+                pairs = pairs_alike(plan.fresh.readings, duplicates=duplicates)
+                plan = plan._replace(duplicates=duplicates, pairs=pairs)
+            _write_rows(connection, plan)
             facts, waiting = joined_facts(connection, plan.fresh.readings, duplicates=duplicates)
             settled = self._settle(connection, plan.proposed | pivots_of(facts))
-            if duplicates != plan.duplicates or any(
-                settled[key] != value for key, value in plan.proposed.items() if key in settled
-            ):
-                # Another recorder was first.
-                plan = plan._replace(duplicates=duplicates)
+            if outrun or any(settled[key] != value for key, value in plan.proposed.items() if key in settled):
                 fold = self._fold(plan, plan.proposed | self._pivots | settled)
             book = fold.book.with_pivots(self._pivots | settled)
             add_all(book, facts)
@@ -114,19 +132,17 @@ class Writer:
         self._pivots |= settled
         return after
 
-    def _plan(self, readings: Sequence[Reading]) -> Plan:
+    def _plan(self, readings: Sequence[Reading], *, trusting: bool) -> Plan:
         with reading(self._engine) as connection:
-            fresh = find_fresh(connection, readings)
+            fresh = find_fresh(connection, readings, trusting=trusting)
             load_admission(connection, self._admission, scopes=_named_scopes(fresh.readings))
         duplicates = fresh.duplicates()
-        predictions = [prediction_row(item) for item in fresh.readings if isinstance(item, ServedReading)]
-        pairs = _pair_rows(fresh, duplicates=duplicates)
-        return Plan(fresh, duplicates, predictions, pairs, first_numbers(fresh.readings))
+        pairs = pairs_alike(fresh.readings, duplicates=duplicates)
+        return Plan(fresh, duplicates, answers_alike(fresh.readings), pairs, first_numbers(fresh.readings))
 
     def _fold(self, plan: Plan, pivots: dict[Pivot, float]) -> Fold:
         fold = Fold(pivots, self._admission, duplicates=plan.duplicates)
-        for item in plan.fresh.readings:
-            fold.add(item)
+        fold.add_batch(plan.fresh.readings, answers=plan.answers, pairs=plan.pairs)
         for joint in joints(plan.fresh.members, duplicates=plan.duplicates):
             fold.add_joint(joint)
         return fold
@@ -148,8 +164,14 @@ def _named_scopes(readings: Iterable[Reading]) -> set[tuple[str, int]]:
 def _ask(connection: Connection, plan: Plan) -> frozenset[PairKey]:
     """Notes the batch's questions as asked; returns the pairs that ask again."""
     asked = plan.fresh.questions
-    rows = [{**question._asdict(), "at": item.compared.served.at} for question, item in sorted(asked.items(), key=_of_question)]
-    new = {Question(*key) for key in insert_new(connection, pair_seen, rows=rows)}
+    rows = [
+        {"rollout": rollout, "candidate": candidate, "digest": digest, "at": item.compared.served.at}
+        for (rollout, candidate, digest), item in sorted(asked.items(), key=_of_question)
+    ]
+    inserted = insert_new(connection, pair_seen, rows=rows)
+    if len(inserted) == len(rows):
+        return plan.duplicates
+    new = {Question(*key) for key in inserted}
     return plan.fresh._replace(questions={question: item for question, item in asked.items() if question in new}).duplicates()
 
 
@@ -157,16 +179,13 @@ def _of_question(item: tuple[Question, ComparedReading]) -> Question:
     return item[0]
 
 
-def _pair_rows(fresh: Fresh, *, duplicates: frozenset[PairKey]) -> list[Row]:
-    """A comparison that says nothing about its candidate becomes no pair."""
-    compared = (item for item in fresh.readings if isinstance(item, ComparedReading) and counts(item))
-    return [pair_row(item, duplicate=pair_key(item) in duplicates) for item in compared]
-
-
-def _write_rows(connection: Connection, plan: Plan, *, duplicates: frozenset[PairKey]) -> None:
-    pairs = plan.pairs if duplicates == plan.duplicates else _pair_rows(plan.fresh, duplicates=duplicates)
-    insert_rows(connection, prediction, columns=PREDICTION_COLUMNS, rows=plan.predictions)
-    insert_rows(connection, pair, columns=PAIR_COLUMNS, rows=pairs)
+def _write_rows(connection: Connection, plan: Plan) -> None:
+    answers = [Group(steady_row(alike[0]), list(map(own_row, alike))) for alike in plan.answers]
+    insert_groups(connection, prediction, columns=_PREDICTION, groups=answers)
+    pairs = [
+        Group(pair_steady_row(alike[0], duplicate=duplicate), list(map(pair_own_row, alike))) for alike, duplicate in plan.pairs
+    ]
+    insert_groups(connection, pair, columns=_PAIR, groups=pairs)
 
 
 def _after(progress: Progress, batch: Batch, *, fresh: Fresh) -> Progress:

@@ -22,35 +22,38 @@ class Question(NamedTuple):
 
 
 class Fresh(NamedTuple):
-    """The readings that are new, in their order. `questions` are new as well, with the pair that asks each of them first."""
+    """The readings that are new, in their order. `questions` are new as well, with the pair that asks each of them first; `asking`
+    are all pairs that ask something."""
 
     readings: list[Reading]
     replayed: int
     questions: dict[Question, ComparedReading]
+    asking: frozenset[PairKey]
     members: list[Member]
 
     def duplicates(self) -> frozenset[PairKey]:
         """The pairs that ask what was asked before."""
-        first = {pair_key(item) for item in self.questions.values()}
-        asking = (item for item in self.readings if isinstance(item, ComparedReading) and question_of(item) is not None)
-        return frozenset(pair_key(item) for item in asking) - first
+        return self.asking - {pair_key(item) for item in self.questions.values()}
 
 
-def find_fresh(connection: Connection, readings: Sequence[Reading]) -> Fresh:
-    """What of `readings` is new."""
-    ids = [item.served.id.hex() for item in readings if isinstance(item, ServedReading)]
+def find_fresh(connection: Connection, readings: Sequence[Reading], *, trusting: bool = False) -> Fresh:
+    """What of `readings` is new. `trusting` takes for granted that no answer to a client among them was recorded before: nearly
+    always true, as a batch moves the spool's position, and a key that is taken refuses the batch otherwise."""
     pairs = [item for item in readings if isinstance(item, ComparedReading)]
     recorded = _recorded_pairs(connection, pairs)
-    seen: set[object] = {*_recorded_predictions(connection, ids), *recorded}
+    seen: set[object] = set(recorded)
+    if not trusting:
+        seen |= _recorded_predictions(connection, readings)
     fresh: list[Reading] = []
     for item in readings:
-        key = item.served.id.hex() if isinstance(item, ServedReading) else pair_key(item)
+        key = item.served.id if isinstance(item, ServedReading) else pair_key(item)
         if key not in seen:
             seen.add(key)
             fresh.append(item)
     compared = [item for item in fresh if isinstance(item, ComparedReading)]
     members = members_of(connection, compared, recorded=recorded)
-    return Fresh(fresh, len(readings) - len(fresh), _questions(connection, compared), members)
+    asked, asking = _asked(compared)
+    return Fresh(fresh, len(readings) - len(fresh), _unknown(connection, asked), frozenset(asking), members)
 
 
 def question_of(item: ComparedReading) -> Question | None:
@@ -60,11 +63,12 @@ def question_of(item: ComparedReading) -> Question | None:
     return Question(item.compared.served.context.rollout, storable(item.compared.shadow.backend), item.digest)
 
 
-def _recorded_predictions(connection: Connection, ids: list[str]) -> set[str]:
+def _recorded_predictions(connection: Connection, readings: Sequence[Reading]) -> set[bytes]:
+    ids = [item.served.id.hex() for item in readings if isinstance(item, ServedReading)]
     if not ids:
         return set()
     where = _among_ids(connection, prediction.c.id, ids=ids)
-    return set(connection.execute(select(prediction.c.id).where(*where)).scalars())
+    return set(map(bytes.fromhex, connection.execute(select(prediction.c.id).where(*where)).scalars()))
 
 
 def _among_ids(connection: Connection, column: ColumnElement[str], *, ids: Collection[str]) -> tuple[ColumnElement[bool], ...]:
@@ -82,12 +86,20 @@ def _recorded_pairs(connection: Connection, pairs: Sequence[ComparedReading]) ->
     return {(row.prediction_id, row.candidate): row.candidate == row.baseline for row in connection.execute(query)}
 
 
-def _questions(connection: Connection, pairs: Sequence[ComparedReading]) -> dict[Question, ComparedReading]:
+def _asked(pairs: Sequence[ComparedReading]) -> tuple[dict[Question, ComparedReading], list[PairKey]]:
+    """By question, the first pair that asks it; and all pairs that ask any."""
     asked: dict[Question, ComparedReading] = {}
+    asking: list[PairKey] = []
     for item in pairs:
         question = question_of(item)
         if question is not None:
             asked.setdefault(question, item)
+            asking.append(pair_key(item))
+    return asked, asking
+
+
+def _unknown(connection: Connection, asked: dict[Question, ComparedReading]) -> dict[Question, ComparedReading]:
+    """Those that were not asked before."""
     for (rollout, candidate), digests in _by_candidate(asked).items():
         mine = (pair_seen.c.rollout == rollout, pair_seen.c.candidate == candidate)
         known = select(pair_seen.c.digest).where(*mine, among(connection, pair_seen.c.digest, values=digests))

@@ -36,18 +36,25 @@ class Known:
 
     def learn(self, records: Iterable[Served | Compared]) -> None:
         """Reads from the database what `records` refer to, unless it is known. Raises StoreError."""
-        seen = list(records)
-        contexts = [_served(record).context for record in seen]
-        names = {answer.backend for record in seen for answer in _answers(record)}
-        stages = {context.stage for context in contexts if context.stage} - self._stages.keys()
-        table = max((context.table for context in contexts), default=self._table)
+        names: set[str] = set()
+        stages: set[int] = set()
+        table = self._table
+        for record in records:
+            served = _served(record)
+            context = served.context
+            names.add(served.answer.backend)
+            if isinstance(record, Compared):
+                names.add(record.shadow.backend)
+            stages.add(context.stage)
+            table = max(table, context.table)
+        stages -= {0, *self._stages}
         stale = table > self._table or not names <= self._backends.keys()
         if not stale and not stages:
             return
         with reading(self._engine) as connection:
             if stale:
                 self._backends, self._routes = _backends(connection), _routes(connection)
-                self._table = max(table, self._table)
+                self._table = table
                 self._judged.clear()
             self._stages |= terms_of(connection, stages)
 
@@ -128,7 +135,3 @@ def _decoded(text: str, type_: type[T]) -> T | None:
 
 def _served(record: Served | Compared) -> Served:
     return record if isinstance(record, Served) else record.served
-
-
-def _answers(record: Served | Compared) -> tuple[Answer, ...]:
-    return (record.answer,) if isinstance(record, Served) else (record.served.answer, record.shadow)

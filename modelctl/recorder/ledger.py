@@ -1,6 +1,7 @@
 """Sums by what they are about, which add up to the rows of `rollup`. Pure."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -58,21 +59,27 @@ class Page:
         self._sums: dict[tuple[str, str], list[float]] = {}
         self._distinct: dict[str, set[str]] = {}
 
-    def count(self, metric: str, key: str = "") -> None:
-        """One more, and nothing else about it."""
+    def count(self, metric: str, key: str = "", *, n: int = 1) -> None:
+        """`n` more, and nothing else about them."""
         counts = self._counts
         at = (metric, key)
-        counts[at] = counts.get(at, 0) + 1
+        counts[at] = counts.get(at, 0) + n
 
-    def count_one_of_many(self, metric: str, key: str, *, other: str) -> None:
-        """Like `count`, with at most DISTINCT_KEYS new keys: a backend that answers with free text must not fill the database."""
+    def count_each(self, metric: str, keys: Iterable[str]) -> None:
+        """One more for each of `keys`."""
+        for key, n in Counter(keys).items():
+            self.count(metric, key, n=n)
+
+    def count_each_of_many(self, metric: str, keys: Mapping[str, int], *, other: str) -> None:
+        """So many more for each of `keys`, with at most DISTINCT_KEYS new keys: a backend that answers with free text must not fill
+        the database."""
         distinct = self._distinct.setdefault(metric, set())
-        if key not in distinct:
-            if len(distinct) >= DISTINCT_KEYS:
-                key = other
-            else:
+        for key, n in keys.items():
+            if key in distinct or len(distinct) < DISTINCT_KEYS:
                 distinct.add(key)
-        self.count(metric, key)
+                self.count(metric, key, n=n)
+            else:
+                self.count(metric, other, n=n)
 
     def add(self, metric: str, key: str = "", *, n: int = 1, k: int = 0, products: tuple[float, float, float] = (0, 0, 0)) -> None:
         """`n`, `k`, and the `products`, which go to s1, s2 and sp."""

@@ -1,6 +1,9 @@
-"""What one pair of answers to the same request adds to the sums of the candidate. Pure."""
+"""What pairs of answers to the same requests add to the sums of the candidate. Pure."""
 
-from modelctl.kinds import Outcome, Value
+from collections import Counter
+from collections.abc import Sequence
+
+from modelctl.kinds import Outcome
 from modelctl.recorder.book import Book
 from modelctl.recorder.ledger import OTHER, Page, Place, key_of
 from modelctl.recorder.measuring import SUMMABLE, Measured
@@ -12,45 +15,45 @@ from modelctl.recorder.texts import storable
 _SIGN = {1: "-", 0: "0", -1: "+"}
 
 
-def add_pair(book: Book, reading: ComparedReading, *, duplicate: bool) -> None:
-    """A pair that counts for its candidate; a `duplicate` is counted on the way only."""
-    served, shadow = reading.compared.served, reading.compared.shadow
+def add_pairs(book: Book, alike: Sequence[ComparedReading], *, duplicate: bool) -> None:
+    """Pairs that count for their candidate, and are alike (recorder.alike); a `duplicate` is counted on the way only."""
+    first, n = alike[0], len(alike)
+    served, shadow, agree = first.compared.served, first.compared.shadow, first.agreement.agree
     page = book.ledger.page_of(served.context, shadow.backend, at=served.at)
-    page.count("funnel", "paired")
+    page.count("funnel", "paired", n=n)
     if not shadow.failure:
-        page.count("funnel", "answered")
-    if reading.agreement.agree is not None:
-        page.count("funnel", "parsed")
+        page.count("funnel", "answered", n=n)
+    if agree is not None:
+        page.count("funnel", "parsed", n=n)
     if duplicate:
-        page.count("funnel", "duplicate")
+        page.count("funnel", "duplicate", n=n)
         return
-    _add_outcomes(book, page, reading=reading)
+    _add_outcomes(book, page, alike=alike)
     if was_timed(served.answer) and was_timed(shadow):
-        page.count("pair_latency", f"baseline:{bucket(served.answer.latency)}")
-        page.count("pair_latency", f"candidate:{bucket(shadow.latency)}")
-    if reading.agreement.agree is not None:
-        _add_agreement(book, page, reading=reading)
-    for baseline, candidate in reading.measured:
-        _add_field(book, page.place, baseline=baseline, candidate=candidate)
-    for path, found in sorted({(book.path(page.place, path), found) for path, found in reading.paths}):
-        page.count("field", key_of(path, found))
+        page.count_each("pair_latency", [f"baseline:{bucket(one.compared.served.answer.latency)}" for one in alike])
+        page.count_each("pair_latency", [f"candidate:{bucket(one.compared.shadow.latency)}" for one in alike])
+    if agree is not None:
+        page.count("agreement", "equal" if agree else "different", n=n)
+        _add_confusion(page, alike)
+        for reading in alike:
+            _add_values(book, page, reading=reading)
+    _add_contents(book, page, alike=alike)
 
 
-def _add_outcomes(book: Book, page: Page, *, reading: ComparedReading) -> None:
-    baseline, candidate = reading.baseline.outcome, reading.candidate.outcome
+def _add_outcomes(book: Book, page: Page, *, alike: Sequence[ComparedReading]) -> None:
+    baseline, candidate = alike[0].baseline.outcome, alike[0].candidate.outcome
     sign = _SIGN[int(candidate in FAILURES) - int(baseline in FAILURES)]
-    page.count("pair_error", sign)
-    page.count("pair_timeout", _SIGN[int(candidate is Outcome.TIMEOUT) - int(baseline is Outcome.TIMEOUT)])
-    for named in reading.slices:
-        page.count("slice:pair_error", key_of(*book.slice_of(page.place, named), sign))
+    page.count("pair_error", sign, n=len(alike))
+    page.count("pair_timeout", _SIGN[int(candidate is Outcome.TIMEOUT) - int(baseline is Outcome.TIMEOUT)], n=len(alike))
+    for reading in alike:
+        for named in reading.slices:
+            page.count("slice:pair_error", key_of(*book.slice_of(page.place, named), sign))
 
 
-def _add_agreement(book: Book, page: Page, *, reading: ComparedReading) -> None:
+def _add_values(book: Book, page: Page, *, reading: ComparedReading) -> None:
     agreement, place = reading.agreement, page.place
-    page.count("agreement", "equal" if agreement.agree else "different")
     for named in reading.slices:
         page.add("slice:agreement", key_of(*book.slice_of(place, named)), k=int(not agreement.agree))
-    _add_confusion(page, baseline=reading.baseline.values, candidate=reading.candidate.values)
     if agreement.difference is not None and abs(agreement.difference) < SUMMABLE:
         book.ledger.add_number(place, "difference", value=agreement.difference)
     if agreement.similarity is not None:
@@ -61,13 +64,24 @@ def _add_agreement(book: Book, page: Page, *, reading: ComparedReading) -> None:
         _add_both(book, place, metric="pair_number", values=(a - pivot, b - pivot), cross="")
 
 
-def _add_confusion(page: Page, *, baseline: tuple[Value, ...], candidate: tuple[Value, ...]) -> None:
-    if len(baseline) != len(candidate):
-        return
-    for a, b in zip(baseline, candidate, strict=True):
-        if a.label is not None and b.label is not None:
-            key = key_of(storable(a.label), storable(b.label))
-            page.count_one_of_many("confusion", key, other=key_of(OTHER, OTHER))
+def _add_confusion(page: Page, alike: Sequence[ComparedReading]) -> None:
+    keys = Counter(
+        key_of(storable(a.label), storable(b.label))
+        for reading in alike
+        if len(reading.baseline.values) == len(reading.candidate.values)
+        for a, b in zip(reading.baseline.values, reading.candidate.values, strict=True)
+        if a.label is not None and b.label is not None
+    )
+    page.count_each_of_many("confusion", keys, other=key_of(OTHER, OTHER))
+
+
+def _add_contents(book: Book, page: Page, *, alike: Sequence[ComparedReading]) -> None:
+    for reading in alike:
+        for baseline, candidate in reading.measured:
+            _add_field(book, page.place, baseline=baseline, candidate=candidate)
+    for paths, n in Counter([reading.paths for reading in alike]).items():
+        for path, found in sorted({(book.path(page.place, path), found) for path, found in paths}):
+            page.count("field", key_of(path, found), n=n)
 
 
 def _add_field(book: Book, place: Place, *, baseline: Measured, candidate: Measured) -> None:

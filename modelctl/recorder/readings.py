@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import blake2b
-from typing import NamedTuple
+
+import msgspec
 
 from modelctl.evidence import REQUEST_LEFT_OUT, REQUEST_REDACTED, Answer, Compared, Context, Request, Served
 from modelctl.kinds import KINDS, Outcome, Value, text_of
@@ -27,7 +28,7 @@ Slices = tuple[tuple[str, str], ...]
 Judge = Callable[[Answer], "Judged"]
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """What an answer says: its outcome, one value per instance of the request, or the problem why there is none."""
 
     outcome: Outcome
@@ -43,7 +44,7 @@ class Judged(NamedTuple):
         return numbers if len(numbers) == len(self.values) else ()
 
 
-class ServedReading(NamedTuple):
+class ServedReading(msgspec.Struct, frozen=True, gc=False):
     """A served record, understood under its `terms`."""
 
     served: Served
@@ -53,7 +54,7 @@ class ServedReading(NamedTuple):
     slices: Slices = ()
 
 
-class Agreement(NamedTuple):
+class Agreement(msgspec.Struct, frozen=True, gc=False):
     """How two answers to one request compare: `agree` if every instance does, None if an answer holds no prediction.
 
     `difference` is the mean over the instances of candidate minus baseline, None unless all of them are numbers; `similarity`
@@ -67,7 +68,7 @@ class Agreement(NamedTuple):
     similarity: float | None = None
 
 
-class ComparedReading(NamedTuple):
+class ComparedReading(msgspec.Struct, frozen=True, gc=False):
     """A compared record, understood under its `terms`. `paths` are the places of both answers with how they compare.
 
     `digest` tells what was asked; it is empty where that was not recorded whole or redacted.

@@ -7,8 +7,8 @@ position past it. Anything else that goes wrong stops nothing: the same position
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Engine
 
 from modelctl.errors import Conflict, Corrupt, InvalidInput, ModelctlError
@@ -23,6 +23,7 @@ from modelctl.recorder.spool_reader import Chunk, Located, Position, SpoolReader
 
 # At most: a batch holds what is there, so batches grow with the lag. Larger ones would keep others from SQLite's only write lock.
 BATCH_RECORDS = 5000
+_EVIDENCE = (Served, Compared)
 # Between two of its transactions the recorder leaves SQLite's only write lock to others for this long, in seconds.
 GAP = 0.02
 
@@ -30,7 +31,7 @@ Log = Callable[..., None]
 Tap = Callable[[Sequence[Served | Compared]], None]
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One frame and what it came to: a reading, a tally, drops, or the reason why it is none of them."""
 
     frame: Located
@@ -100,7 +101,7 @@ class Recorder:
 
     def _write_chunk(self, progress: Progress, chunk: Chunk) -> Progress:
         records = [_decoded(frame) for frame in chunk.frames]
-        self._known.learn(record for record in records if isinstance(record, Served | Compared))
+        self._known.learn([record for record in records if isinstance(record, _EVIDENCE)])
         items = [self._item(frame, record) for frame, record in zip(chunk.frames, records, strict=True)]
         return self._write(progress, items, end=chunk.end, corrupt_bytes=chunk.corrupt_bytes)
 

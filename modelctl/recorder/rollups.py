@@ -58,18 +58,26 @@ Of a dimension's values the first 50 under a rollout have sums of their own, of 
 tunnels, and requests whose client left, are in none of them.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from modelctl.recorder.book import Book
-from modelctl.recorder.ledger import DISTINCT_KEYS, MINUTE, OTHER, Admission, Pivot, Place
+from modelctl.recorder.ledger import DISTINCT_KEYS, MINUTE, OTHER, Admission, Pivot, Place, place_of
 from modelctl.recorder.measuring import Measured
 from modelctl.recorder.noise import Joint, add_joint
-from modelctl.recorder.pair_sums import add_pair
+from modelctl.recorder.pair_sums import add_pairs
 from modelctl.recorder.readings import ComparedReading, Reading, ServedReading, context_of, counts
-from modelctl.recorder.served_sums import FAILURES, add_fallback, add_served, bucket, number_of
+from modelctl.recorder.served_sums import FAILURES, add_answers, add_fallbacks, bucket, number_of
 from modelctl.recorder.texts import storable
 
 PairKey = tuple[str, str]
+
+
+class Pairs(NamedTuple):
+    """Comparisons that are alike; `duplicate` says whether they ask what was asked before."""
+
+    readings: list[ComparedReading]
+    duplicate: bool
 
 
 class Fold:
@@ -81,17 +89,51 @@ class Fold:
     ) -> None:
         self.book = Book(pivots, admission or Admission())
         self._duplicates = duplicates
+        self._admitted: set[tuple[object, ...]] = set()
+
+    def add_batch(self, readings: Iterable[Reading], *, answers: Iterable[Sequence[ServedReading]], pairs: Iterable[Pairs]) -> None:
+        """Takes `readings` into the sums: those whose order matters one by one, the others as the groups `answers` and `pairs`."""
+        for reading in readings:
+            if _in_order(reading):
+                self.add(reading)
+            elif isinstance(reading, ComparedReading) and reading.paths:
+                self._admit(reading)
+        for alike in answers:
+            if not _in_order(alike[0]):
+                self.add_answers(alike)
+        for group, duplicate in pairs:
+            if not _in_order(group[0]):
+                self.add_pairs(group, duplicate=duplicate)
+
+    def _admit(self, reading: ComparedReading) -> None:
+        """The first places that come have sums of their own."""
+        context = reading.compared.served.context
+        named = (context.route, context.rollout, reading.paths)
+        if named in self._admitted or reading.is_noise or not counts(reading) or pair_key(reading) in self._duplicates:
+            return
+        self._admitted.add(named)
+        place = place_of(context, reading.compared.shadow.backend, at=reading.compared.served.at)
+        for path, _ in reading.paths:
+            self.book.path(place, path)
 
     def add(self, reading: Reading) -> None:
         """Takes one reading into the sums. What units come to, `book.units` says."""
-        if isinstance(reading, ServedReading) and reading.served.context.instead_of:
-            add_fallback(self.book, reading)
-        if not counts(reading):
-            return
         if isinstance(reading, ServedReading):
-            add_served(self.book, reading)
-        elif not reading.is_noise:
-            add_pair(self.book, reading, duplicate=pair_key(reading) in self._duplicates)
+            self.add_answers([reading])
+        elif counts(reading):
+            self.add_pairs([reading], duplicate=pair_key(reading) in self._duplicates)
+
+    def add_answers(self, alike: Sequence[ServedReading]) -> None:
+        """Takes answers to clients into the sums that are alike (recorder.alike)."""
+        if alike[0].served.context.instead_of:
+            add_fallbacks(self.book, alike)
+        if counts(alike[0]):
+            add_answers(self.book, alike)
+
+    def add_pairs(self, alike: Sequence[ComparedReading], *, duplicate: bool) -> None:
+        """Takes comparisons into the sums that are alike and say something about their candidate."""
+        if not alike[0].is_noise:
+            add_pairs(self.book, alike, duplicate=duplicate)
 
     def add_joint(self, joint: Joint) -> None:
         """Takes one request of the noise floor into the sums."""
@@ -102,6 +144,13 @@ class Fold:
         return self.book.ledger.rows()
 
 
+def _in_order(reading: Reading) -> bool:
+    """Whether it matters which reading comes first: a unit's first event counts, and a dimension's first values have sums."""
+    if isinstance(reading, ServedReading) and reading.terms.sticky and reading.served.context.rollout:
+        return True
+    return bool(reading.slices)
+
+
 def pair_key(reading: ComparedReading) -> PairKey:
     """The key of the row of `pair`."""
     return reading.compared.served.id.hex(), storable(reading.compared.shadow.backend)
@@ -110,24 +159,27 @@ def pair_key(reading: ComparedReading) -> PairKey:
 def first_numbers(readings: Iterable[Reading]) -> dict[Pivot, float]:
     """For each metric that sums numbers up, the first number among `readings`, rounded to three digits."""
     found: dict[Pivot, float] = {}
-    for reading in filter(counts, readings):
-        context = context_of(reading)
-        for metric, number in _numbers(reading):
-            pivot = Pivot(storable(context.route), context.rollout, metric)
-            if pivot not in found:
-                found[pivot] = float(f"{number:.3g}")
+    for reading in readings:
+        numbers = _numbers(reading)
+        if numbers and counts(reading):
+            context = context_of(reading)
+            for metric, number in numbers:
+                pivot = Pivot(storable(context.route), context.rollout, metric)
+                if pivot not in found:
+                    found[pivot] = float(f"{number:.3g}")
     return found
 
 
-def _numbers(reading: Reading) -> Iterable[tuple[str, float]]:
+def _numbers(reading: Reading) -> list[tuple[str, float]]:
     if isinstance(reading, ServedReading):
         number, metric, declared = number_of(reading.answer), "number", reading.measured
     else:
         number, metric = number_of(reading.baseline), "pair_number"
-        declared = tuple(baseline for baseline, _ in reading.measured)
-    if number is not None:
-        yield metric, number
-    yield from ((one.name, one.value) for one in declared if _is_number(one) and one.value is not None)
+        declared = tuple([baseline for baseline, _ in reading.measured])
+    found = [] if number is None else [(metric, number)]
+    if declared:
+        found += [(one.name, one.value) for one in declared if _is_number(one) and one.value is not None]
+    return found
 
 
 def _is_number(one: Measured) -> bool:

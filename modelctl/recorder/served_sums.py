@@ -1,6 +1,8 @@
-"""What one answer to a client adds to the sums. Pure."""
+"""What answers to clients add to the sums. Pure."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 
 from modelctl.evidence import SENT, TIMEOUT, Answer
@@ -19,36 +21,35 @@ FAILURES = frozenset({Outcome.BACKEND_ERROR, Outcome.TIMEOUT})
 SLOW = "slow:"
 
 
-def add_served(book: Book, reading: ServedReading) -> None:
-    """An answer that counts for its arm."""
-    served, outcome = reading.served, reading.answer.outcome
+def add_answers(book: Book, alike: Sequence[ServedReading]) -> None:
+    """Answers that count for their arm, and are alike (recorder.alike)."""
+    first, n = alike[0], len(alike)
+    served, outcome = first.served, first.answer.outcome
     page = book.ledger.page_of(served.context, served.answer.backend, at=served.at)
-    failed = 1 if outcome in FAILURES else 0
-    page.count("requests", outcome.value)
-    page.count("units")
-    page.add("error", k=failed)
-    values = _latency(page, reading)
-    values += _predictions(book, page, judged=reading.answer)
-    if reading.measured:
-        values += [found for one in reading.measured if (found := _field(book, page.place, one=one)) is not None]
-    for named in reading.slices:
-        page.add("slice:error", key_of(*book.slice_of(page.place, named)), k=failed)
-    if reading.terms.sticky and served.context.rollout:
-        values += [("error", float(failed)), ("timeout", float(outcome is Outcome.TIMEOUT))]
-        _add_unit(book, page.place, unit=unit_name(served.context.unit), values=values)
+    page.count("requests", outcome.value, n=n)
+    page.count("units", n=n)
+    page.add("error", n=n, k=n if outcome in FAILURES else 0)
+    if was_timed(served.answer):
+        _add_latencies(page, alike)
+    _add_predictions(book, page, alike=alike)
+    if first.measured or first.slices or (first.terms.sticky and served.context.rollout):
+        for reading in alike:
+            _add_one(book, page, reading=reading)
     if served.context.role == Role.BASELINE:
-        _add_funnel(book, reading)
+        _add_funnel(book, first, n=n)
 
 
-def add_fallback(book: Book, reading: ServedReading) -> None:
-    """A request of an arm whose breaker was open, when another one answered in its place."""
-    context = reading.served.context
-    if context.reason == Reason.FALLBACK and reading.answer.outcome is not Outcome.CANCELLED:
-        place = place_of(context, context.instead_of, at=reading.served.at)
-        book.ledger.add(place, "units")
-        book.ledger.add(place, "funnel", key="fallback")
-        if reading.terms.sticky and context.rollout:
-            book.units.seen(book.ledger, place, unit=unit_name(context.unit))
+def add_fallbacks(book: Book, alike: Sequence[ServedReading]) -> None:
+    """Requests of an arm whose breaker was open, when another one answered in its place."""
+    first, n = alike[0], len(alike)
+    context = first.served.context
+    if context.reason == Reason.FALLBACK and first.answer.outcome is not Outcome.CANCELLED:
+        place = place_of(context, context.instead_of, at=first.served.at)
+        book.ledger.add(place, "units", n=n)
+        book.ledger.add(place, "funnel", key="fallback", n=n)
+        if first.terms.sticky and context.rollout:
+            for reading in alike:
+                book.units.seen(book.ledger, place, unit=unit_name(reading.served.context.unit))
 
 
 @lru_cache(maxsize=65_536)
@@ -73,31 +74,53 @@ def number_of(judged: Judged) -> float | None:
     return mean if abs(mean) < SUMMABLE else None
 
 
-def _latency(page: Page, reading: ServedReading) -> list[tuple[str, float]]:
-    """Adds how long the answer took; whether that was too slow, for each line that is drawn."""
+def _add_latencies(page: Page, alike: Sequence[ServedReading]) -> None:
+    warm_until = alike[0].terms.warm_until
+    taken = [reading.served for reading in alike]
+    page.count_each("latency", [bucket(served.answer.latency) for served in taken if served.at >= warm_until])
+    page.count_each("latency_warm", [bucket(served.answer.latency) for served in taken if served.at < warm_until])
+
+
+def _add_predictions(book: Book, page: Page, *, alike: Sequence[ServedReading]) -> None:
+    labels, numbers = [], []
+    for reading in alike:
+        judged = reading.answer
+        labels += [value.label for value in judged.values if value.label is not None]
+        number = number_of(judged)
+        if number is not None:
+            numbers.append(number)
+        elif judged.problem.startswith(NOT_A_NUMBER) or judged.numbers:
+            page.count("invalid", "prediction")
+    page.count_each_of_many("label", Counter(map(storable, labels)), other=OTHER)
+    if numbers:
+        pivot = book.pivot(page.place, "number")
+        shifted = [number - pivot for number in numbers]
+        page.add("number", n=len(shifted), products=(sum(shifted), sum([value * value for value in shifted]), 0))
+
+
+def _add_one(book: Book, page: Page, *, reading: ServedReading) -> None:
+    """Adds what is one answer's own: declared metrics, slices, and what it adds to its unit's sums."""
+    served, outcome = reading.served, reading.answer.outcome
+    failed = 1 if outcome in FAILURES else 0
+    values = [found for one in reading.measured if (found := _field(book, page.place, one=one)) is not None]
+    for named in reading.slices:
+        page.add("slice:error", key_of(*book.slice_of(page.place, named)), k=failed)
+    if reading.terms.sticky and served.context.rollout:
+        values += _slow(reading)
+        number = number_of(reading.answer)
+        if number is not None:
+            values.append(("number", number - book.pivot(page.place, "number")))
+        values += [("error", float(failed)), ("timeout", float(outcome is Outcome.TIMEOUT))]
+        _add_unit(book, page.place, unit=unit_name(served.context.unit), values=values)
+
+
+def _slow(reading: ServedReading) -> list[tuple[str, float]]:
+    """Whether the answer was too slow, for each line that is drawn."""
     answer, terms = reading.served.answer, reading.terms
-    if not was_timed(answer):
-        return []
-    warm = reading.served.at < terms.warm_until
-    page.count("latency_warm" if warm else "latency", bucket(answer.latency))
-    if warm or not terms.slower:
+    if not terms.slower or not was_timed(answer) or reading.served.at < terms.warm_until:
         return []
     took = bucket_index(max(answer.latency, 1))
     return [(f"{SLOW}{line}", float(took > line)) for line in terms.slower]
-
-
-def _predictions(book: Book, page: Page, *, judged: Judged) -> list[tuple[str, float]]:
-    for value in judged.values:
-        if value.label is not None:
-            page.count_one_of_many("label", storable(value.label), other=OTHER)
-    number = number_of(judged)
-    if number is not None:
-        shifted = number - book.pivot(page.place, "number")
-        page.add("number", products=(shifted, shifted * shifted, 0))
-        return [("number", shifted)]
-    if judged.problem.startswith(NOT_A_NUMBER) or judged.numbers:
-        page.count("invalid", "prediction")
-    return []
 
 
 def _field(book: Book, place: Place, *, one: Measured) -> tuple[str, float] | None:
@@ -124,15 +147,15 @@ def _add_unit(book: Book, place: Place, *, unit: str, values: list[tuple[str, fl
             book.units.met(book.ledger, place, unit=unit, event=metric)
 
 
-def _add_funnel(book: Book, reading: ServedReading) -> None:
+def _add_funnel(book: Book, reading: ServedReading, *, n: int) -> None:
     served = reading.served
     fates = dict(served.shown)
     # What was shown was eligible, even where the stage is not known (any more).
     eligible = book.eligible(reading.terms.arms)
-    for arm in eligible | fates.keys() if fates else eligible:
+    for arm in eligible.union(fates) if fates else eligible:
         page = book.ledger.page_of(served.context, arm, at=served.at)
-        page.count("funnel", "eligible")
+        page.count("funnel", "eligible", n=n)
         if arm in fates:
             fate = fates[arm]
-            page.count("funnel", "sampled")
-            page.count("funnel", "sent" if fate == SENT else storable(f"skipped:{fate}"))
+            page.count("funnel", "sampled", n=n)
+            page.count("funnel", "sent" if fate == SENT else storable(f"skipped:{fate}"), n=n)

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from modelctl.errors import Corrupt
 from modelctl.evidence import HEADER, LOCK_FILE, SEGMENT_SUFFIX, Tally, frame, frames, segment_name
 
@@ -33,12 +35,23 @@ class Position(NamedTuple):
     offset: int = 0
 
 
-class Located(NamedTuple):
-    """One frame's payload, where the frame starts and where it ends."""
+class Located(msgspec.Struct, frozen=True, gc=False):
+    """One frame's payload, the segment it stands in, where it begins there, and where the next one does."""
 
     payload: bytes
-    start: Position
-    end: Position
+    segment: int
+    offset: int
+    behind: int
+
+    @property
+    def start(self) -> Position:
+        """Where the frame begins."""
+        return Position(self.segment, self.offset)
+
+    @property
+    def end(self) -> Position:
+        """Where the next one begins."""
+        return Position(self.segment, self.behind)
 
 
 class Chunk(NamedTuple):
@@ -168,11 +181,12 @@ def _whole_frames(data: bytes, start: Position, *, limit: int, open_end: bool) -
     With an `open_end`, those before a tally only.
     """
     found: list[Located] = []
-    taken = 0
+    taken, segment, origin = 0, start.segment, start.offset
+    behind = origin
     with suppress(Corrupt):
         for payload, end in frames(data):
-            behind = found[-1].end if found else start
-            found.append(Located(payload, behind, Position(start.segment, start.offset + end)))
+            found.append(Located(payload, segment, behind, origin + end))
+            behind = origin + end
             if not open_end or payload[1:3] == _TALLY_TAG:
                 taken = len(found)
             if taken and len(found) >= limit:

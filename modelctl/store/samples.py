@@ -103,7 +103,9 @@ def worst_pairs(connection: Connection, rollout: Rollout, *, candidate: str, lim
 def _differing_labels(connection: Connection, rollout: Rollout, *, candidate: str, limit: int) -> list[tuple[str, str]]:
     """Where there are few, they are among no newest rows: but then there are few to sort."""
     table = pair.c
-    wanted = and_(table.candidate == candidate, table.agree == 0, table.difference.is_(None))
+    # As a sum, so that SQLite reads the few pairs that differ, and not the many without numbers by the other index.
+    no_number = (table.difference + 0).is_(None)
+    wanted = and_(table.candidate == candidate, table.agree == 0, no_number)
     found = _pair_keys(connection, rollout, wanted=wanted, limit=limit)
     if len(found) < limit:
         query = select(table.prediction_id, table.candidate).where(table.rollout == rollout.id, wanted)

@@ -41,23 +41,31 @@ def started(name: str, plan: Plan, *, folder: Path) -> Iterator[Started]:
         command = [] if name == OURS else PEERS[name].command(plan, port, folder=home)
         with running(command, port) if command else modelctl(plan, port, folder=home) as pid:
             wait_for(port)
-            check(port, plan)
+            check(port, plan, name=name)
             yield Started(name, pid, port, home)
 
 
-def check(port: int, plan: Plan) -> None:
-    """Raises UnfitError unless small requests, or bodies and event streams, pass through as they are."""
+def check(port: int, plan: Plan, *, name: str) -> None:
+    """Raises UnfitError, with the contestant and the load, unless small requests, or bodies and event streams, pass through as they
+    are."""
+    try:
+        _check(port, plan)
+    except (UnfitError, httpx.HTTPError) as error:
+        raise UnfitError(f"{name}, {plan.name}: {error}") from error
+
+
+def _check(port: int, plan: Plan) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
         deadline = time.monotonic() + _READY_SECONDS
         while (answer := client.post("/digest", content=SMALL)).status_code in (404, 503) and time.monotonic() < deadline:
             time.sleep(0.02)  # the routing table is on its way
         if answer.status_code != 200:
-            raise UnfitError(f"{plan.name}: answer {answer.status_code}: {answer.text[:200]}")
+            raise UnfitError(f"answer {answer.status_code}: {answer.text[:200]}")
         if plan.large or plan.stream:
             _check_bodies(client)
             _check_events(client)
         elif not answer.content.endswith(b'"id":"c0ffee"}'):
-            raise UnfitError(f"{plan.name}: a small answer is not whole: {answer.text[:200]}")
+            raise UnfitError(f"a small answer is not whole: {answer.text[:200]}")
 
 
 def _check_bodies(client: httpx.Client) -> None:

@@ -37,7 +37,7 @@ def chosen(text: str) -> tuple[str, ...]:
 
 
 def main() -> int:
-    """0, 1 when a proxy did not pass everything on, or 2 when the machine lacks what the comparison needs."""
+    """0, 1 when our router did not pass everything on, or 2 when the machine lacks what the comparison needs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)

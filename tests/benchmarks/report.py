@@ -31,29 +31,36 @@ def report(bench: Bench, results: Results) -> str:
             parts += [table("open loop", OPEN, runs=runs[workload], titles=titles, by=""), _open_note(results)]
         else:
             parts.append(table("memory", MEMORY, runs=runs[workload], titles=titles, by="idle"))
+        parts += [
+            f"{titles[name]} failed and is left out: {'; '.join(why)}." for name, why in results.unfit.get(workload, {}).items()
+        ]
     if results.recorder:
-        parts += [_recorder_table(results), _recorder_note(results)]
+        parts += [_recorder_table(results), _recorder_note()]
     return "\n\n".join(parts)
 
 
 def _recorder_table(results: Results) -> str:
-    lines = ["| recorder | predictions/s | CPU µs | on the clock µs | sticky: CPU µs | pairs: CPU µs |", "| --- " * 6 + "|"]
+    """What a record costs the recorder, and what its request cost the router in the same run."""
+    lines = [
+        "| one core | predictions/s | CPU µs a prediction | on the clock µs | of sticky units: CPU µs | and its pair: CPU µs |",
+        "| --- " * 6 + "|",
+    ]
     for database, by in results.recorder.items():
-        plain = by["plain"]
-        others = " | ".join(number(by[stream].cpu, 1) for stream in ("sticky", "shadow"))
-        lines.append(f"| {database} | {number(1e6 / plain.cpu)} | {number(plain.cpu, 1)} | {number(plain.clock, 1)} | {others} |")
+        plain, sticky, both = by["plain"], by["sticky"], 2 * by["shadow"].cpu
+        cells = (number(1e6 / plain.cpu), *(number(cost, 1) for cost in (plain.cpu, plain.clock, sticky.cpu, both)))
+        lines.append(f"| recorder, {database} | {' | '.join(cells)} |")
+    costs = {name: middle_of(results.runs[name][OURS], "cpu", part=ROUTER) for name in ("small", "mirror") if name in results.runs}
+    if costs:
+        split, mirror = (number(costs[name], 1) if name in costs else "" for name in ("small", "mirror"))
+        lines.append(f"| router's worker, {_CLOSED['small']} and {_CLOSED['mirror']} | | {split} | | | {mirror} |")
     return "\n".join(lines)
 
 
-def _recorder_note(results: Results) -> str:
-    """The router's cost in the same run, to compare with."""
-    costs = [
-        f"{_CLOSED[workload]} {number(middle_of(results.runs[workload][OURS], 'cpu', part=ROUTER), 1)} µs a request"
-        for workload in ("small", "mirror")
-        if workload in results.runs
-    ]
-    beside = f" The router's worker in this run: {', '.join(costs)}." if costs else ""
-    return f"One process, bodies of {BODY} bytes, a new database each time; of pairs half of the records are served ones.{beside}"
+def _recorder_note() -> str:
+    return (
+        f"The recorder alone, in one process: bodies of {BODY} bytes, no two answers equal, a new database each time, without "
+        "PostgreSQL's own processes. A pair holds the request and both answers again."
+    )
 
 
 def _most(results: Results, workload: str, name: str) -> float:

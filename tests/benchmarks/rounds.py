@@ -3,15 +3,17 @@
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.benchmarks import closed_loop, memory, open_loop, sse
 from tests.benchmarks.backends import Backends, Server, backends
 from tests.benchmarks.contestants import OURS, started
-from tests.benchmarks.figures import Run, middle
+from tests.benchmarks.figures import Run, UnfitError, middle
 from tests.benchmarks.loads import SMALL, Shape, sized
+from tests.benchmarks.processes import EndedError
 from tests.benchmarks.proxies import PEERS, Plan, present
 from tests.benchmarks.recording import Costs, read_costs
 
@@ -31,16 +33,34 @@ class Bench(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Runs by workload and contestant, what load and backends do without a proxy, single figures by name, the recorder's costs."""
+    """Runs by workload and contestant, what load and backends do without a proxy, single figures by name, the recorder's costs.
+
+    `unfit` has by workload and contestant why each failed run did; who failed once has no runs in that workload.
+    """
 
     runs: dict[str, dict[str, list[Run]]]
     direct: dict[str, Run]
     single: dict[str, float]
     recorder: Costs
+    unfit: dict[str, dict[str, list[str]]]
 
     def add(self, workload: str, name: str, *, run: Run) -> None:
         """One more run."""
-        self.runs.setdefault(workload, {}).setdefault(name, []).append(run)
+        if name not in self.unfit.get(workload, {}):
+            self.runs.setdefault(workload, {}).setdefault(name, []).append(run)
+
+    @contextmanager
+    def attempt(self, workload: str, name: str) -> Iterator[None]:
+        """What one contestant does in one workload. When a peer does not pass all on, or ends, that is a failed run of it and the
+        others go on; ours must not."""
+        try:
+            yield
+        except (UnfitError, EndedError) as error:
+            if name == OURS:
+                raise
+            self.unfit.setdefault(workload, {}).setdefault(name, []).append(str(error))
+            self.runs.get(workload, {}).pop(name, None)
+            say(f"failed: {error}")
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -50,6 +70,7 @@ class Results(NamedTuple):
             "direct": {name: run.values for name, run in self.direct.items()},
             **self.single,
             "recorder": self.recorder,
+            "unfit": self.unfit,
         }
 
 
@@ -61,7 +82,7 @@ class Comparison:
         self._behind = behind
         small = Shape("/x", SMALL, 73, bench.connections)
         self._shapes = {"small": small, "mirror": small, "64k": sized(65_536, bench.connections), "1m": sized(1_048_576, _FEW)}
-        self.results = Results({}, {}, {}, {})
+        self.results = Results({}, {}, {}, {}, {})
 
     def plan(self, workload: str) -> Plan:
         """What a proxy is to do in a workload."""
@@ -85,13 +106,13 @@ class Comparison:
         """Everybody once."""
         server, seconds = self._server(workload), self._bench.seconds
         for name in contestants(workload):
-            with started(name, self.plan(workload), folder=self._bench.folder) as proxy:
+            with self.results.attempt(workload, name), started(name, self.plan(workload), folder=self._bench.folder) as proxy:
                 if workload == "sse":
                     run = sse.measure(proxy, seconds=seconds, server=server)
                 else:
                     run = closed_loop.measure(proxy, self._shapes[workload], seconds=seconds, server=server)
-            self.results.add(workload, name, run=run)
-            say(f"{workload}: {name}: {run.measure('cpu'):.1f} µs")
+                self.results.add(workload, name, run=run)
+                say(f"{workload}: {name}: {run.measure('cpu'):.1f} µs")
 
     def open(self) -> None:
         """Everybody at the same rates."""
@@ -100,9 +121,9 @@ class Comparison:
         self.results.single["saturation"] = saturation
         self.results.single["generator"] = open_loop.limit(self._behind.small.first)
         for name in contestants("open"):
-            with started(name, self.plan("open"), folder=self._bench.folder) as proxy:
+            with self.results.attempt("open", name), started(name, self.plan("open"), folder=self._bench.folder) as proxy:
                 self.results.add("open", name, run=open_loop.measure(proxy.port, saturation, seconds=seconds))
-            say(f"open: {name}")
+                say(f"open: {name}")
         direct = open_loop.measure(self._behind.small.first, saturation, seconds=seconds)
         self.results.add("open", DIRECT, run=direct)
 
@@ -117,12 +138,16 @@ class Comparison:
     def memory(self) -> None:
         """Everybody twice: what a load leaves behind would hide what connections need."""
         for name in contestants("memory"):
-            with started(name, self.plan("memory"), folder=self._bench.folder) as proxy:
-                found = memory.measure_idle(proxy)
-            with started(name, self.plan("memory"), folder=self._bench.folder) as proxy:
-                load = closed_loop.measure(proxy, self._shapes["small"], seconds=self._bench.seconds, server=self._behind.small)
-            self.results.add("memory", name, run=Run({**found, "loaded": load.parts["memory"]}, {}))
-            say(f"memory: {name}")
+            with self.results.attempt("memory", name):
+                self.results.add("memory", name, run=self._memory_of(name))
+                say(f"memory: {name}")
+
+    def _memory_of(self, name: str) -> Run:
+        with started(name, self.plan("memory"), folder=self._bench.folder) as proxy:
+            found = memory.measure_idle(proxy)
+        with started(name, self.plan("memory"), folder=self._bench.folder) as proxy:
+            load = closed_loop.measure(proxy, self._shapes["small"], seconds=self._bench.seconds, server=self._behind.small)
+        return Run({**found, "loaded": load.parts["memory"]}, {})
 
     def recorder(self) -> None:
         """What the recorder alone costs, in a process of its own."""

@@ -10,16 +10,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
 
+from tests.benchmarks.contestants import check
 from tests.benchmarks.event_client import read_streams
 from tests.benchmarks.figures import Run, UnfitError, ratio
 from tests.benchmarks.generator import SMALL_END, SMALL_REQUEST, Generator, percentile
+from tests.benchmarks.loads import SMALL
 from tests.benchmarks.memory import idle_connections
 from tests.benchmarks.model_server import document
 from tests.benchmarks.processes import EndedError, cpu_seconds, part, resident_mib, running, spent, wait_for
+from tests.benchmarks.proxies import Plan
+from tests.benchmarks.rounds import Results
 from tests.benchmarks.tables import beside, measured, table
 from tests.ports import free_port
 
@@ -148,6 +153,38 @@ def test_idle_connections_have_had_an_answer_each_and_stay_open() -> None:
     with pytest.raises(UnfitError), idle_connections(refusing.port, 5):
         pass
     refusing.close()
+
+
+class Breaking(BaseHTTPRequestHandler):
+    """Answers small requests, and breaks off what it says to others."""
+
+    def do_POST(self) -> None:
+        size = int(self.headers["content-length"])
+        self.rfile.read(size)
+        self.send_response(200)
+        self.send_header("content-length", "2" if size == len(SMALL) else "1000")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_peer_that_breaks_a_body_off_fails_alone_and_ours_ends_the_comparison() -> None:
+    results = Results({}, {}, {}, {}, {})
+    for name in ("caddy", "envoy"):
+        results.add("1m", name, run=Run({}, {}))
+    with HTTPServer(("127.0.0.1", 0), Breaking) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        plan, port = Plan("1m", 0, 0, large=True), server.server_port
+        with results.attempt("1m", "caddy"):
+            check(port, plan, name="caddy")
+        with pytest.raises(UnfitError, match="modelctl, 1m: peer closed"), results.attempt("1m", "modelctl"):
+            check(port, plan, name="modelctl")
+        server.shutdown()
+    results.add("1m", "caddy", run=Run({}, {}))
+    assert list(results.runs["1m"]) == ["envoy"]
+    assert [why[:24] for why in results.unfit["1m"]["caddy"]] == ["caddy, 1m: peer closed c"]
 
 
 def test_a_program_that_does_not_start_or_stay_is_told_with_its_last_words() -> None:

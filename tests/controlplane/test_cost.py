@@ -1,13 +1,20 @@
-"""What a verdict costs does not grow with the time a rollout lasts: counted in the steps that SQLite's machine takes."""
+"""What a verdict costs does not grow with the time a rollout lasts: counted in the steps that SQLite's machine takes. What the
+report, the status and the controller ask either database is taken from the driver: sums, and of the rows the worst pairs alone."""
 
+import asyncio
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, event, func, select
 
 from modelctl.controlplane.judgement.inquiry import judgement_of
 from modelctl.controlplane.planning.past import recall
+from modelctl.controlplane.report.content import write_report
+from modelctl.controlplane.report.gathering import findings
+from modelctl.controlplane.report.status import read_status
 from modelctl.rollout import Rollout
 from modelctl.store import summing
 from modelctl.store.engine import reading, writing
@@ -93,3 +100,81 @@ def test_totals_are_the_sums_over_all_minutes(program: Program, rollout: Rollout
         added = [func.sum(rollup.c[name]) for name in ("n", "k", "s1", "s2", "sp")]
         expected = {tuple(row) for row in connection.execute(select(*keys, *added).group_by(*keys))}
         assert {tuple(row) for row in connection.execute(select(rollup_total))} == expected
+
+
+Statement = tuple[str, Any]
+EVIDENCE = ("prediction", "pair", "pair_seen", "feedback", "first_event", "unit_total")
+"""The tables that grow with every request."""
+
+
+@contextmanager
+def executed(engine: Engine) -> Iterator[list[Statement]]:
+    """What the driver is given while the block runs: statements with their parameters."""
+    found: list[Statement] = []
+
+    def heard(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        found.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", heard)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", heard)
+
+
+def reads_of(statements: list[Statement], *names: str) -> list[Statement]:
+    """Those that name one of the tables."""
+    named = re.compile(rf"\b({'|'.join(names)})\b")
+    return [(statement, parameters) for statement, parameters in statements if named.search(statement)]
+
+
+def served_and_shown(engine: Engine) -> tuple[Program, Rollout]:
+    """A canary with gates in its second minute, with sums of ten minutes before."""
+    program = Program(engine)
+    rollout = program.start(gates=GATES, conduct={"mode": "auto", "max_ms": 86_400_000}, parameters={"percent_bp": 5000})
+    with writing(engine) as connection:
+        summing.add(connection, list(minutes(rollout, program.now // MINUTE - 10, 10)))
+    program.now += MINUTE
+    return program, rollout
+
+
+def test_status_verdict_and_a_turn_of_the_controller_read_sums_and_no_rows(engine: Engine) -> None:
+    program, rollout = served_and_shown(engine)
+    with executed(engine) as statements, reading(engine) as connection:
+        judgement_of(connection, rollout, at=program.now // 1000)
+    assert reads_of(statements, "rollup_total")
+    assert reads_of(statements, *EVIDENCE) == []
+    with executed(engine) as statements:
+        read_status(engine, None, workers=(), at=program.now)
+    assert reads_of(statements, "rollup", "rollup_total")
+    assert reads_of(statements, *EVIDENCE) == []
+    with executed(engine) as statements:
+        asyncio.run(program.turn())
+    assert reads_of(statements, "rollup_total")
+    assert reads_of(statements, *EVIDENCE) == []
+
+
+def test_a_report_reads_sums_and_the_worst_pairs_by_their_indexes(engine: Engine) -> None:
+    program, _ = served_and_shown(engine)
+    with executed(engine) as statements:
+        write_report(findings(engine, "fraud"), at=program.now)
+    assert reads_of(statements, "rollup_total")
+    rows = reads_of(statements, *EVIDENCE)
+    assert len(rows) == 3  # numbers that rose most, that fell most, and labels that differ
+    assert reads_of(rows, "pair") == rows
+    for statement, parameters in rows:
+        assert "LIMIT" in statement
+        plan = plan_of(engine, statement, parameters=parameters)
+        assert re.search(r"rollout_(agree|difference)(_idx)?", plan), plan
+        assert not re.search(r"Seq Scan|SCAN pair", plan), plan
+
+
+def plan_of(engine: Engine, statement: str, *, parameters: Any) -> str:  # noqa: ANN401
+    """How the database goes about it. PostgreSQL reads a table as small as this one through whatever the statement."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            explained = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        else:
+            explained = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return "\n".join(" ".join(map(str, row)) for row in explained)

@@ -25,7 +25,7 @@ from modelctl.controlplane.fleet import Fleet
 from modelctl.errors import Conflict, StoreError
 from modelctl.evidence import HEADER, VERSION, encode
 from modelctl.recorder.quarantine import set_aside as aside
-from modelctl.recorder.spool_reader import Located, Position
+from modelctl.recorder.spool_reader import Located
 from modelctl.settings import Settings
 from modelctl.store.engine import connect, writing
 from tests.recorder.stream import Worker, answer, drain, register, rows, served, shown_to_new, sums
@@ -200,8 +200,8 @@ def test_a_requeue_that_is_killed_at_any_moment_loses_and_doubles_nothing(sqlite
     spools.mkdir()
     count = 500
     for number in range(1, count + 1):
-        start, end = Position(1, number), Position(1, number + 1)
-        aside(spools, "w0", frame=Located(encode(served(number, answer("old"))), start, end), reason="a reason")
+        frame = Located(encode(served(number, answer("old"))), 1, number, number + 1)
+        aside(spools, "w0", frame=frame, reason="a reason")
     program = (
         "import sys; from pathlib import Path; from modelctl.controlplane.backfill.quarantine import Asked, requeue\n"
         "print('ready', flush=True); requeue(Path(sys.argv[1]), sys.argv[2], asked=Asked(all=True))"
