@@ -43,7 +43,7 @@ def insert_groups(connection: Connection, table: Table, *, columns: Columns, gro
     if others:
         connection.exec_driver_sql(_inserting(table.name, Columns((), (*columns.steady, *columns.own))), others)
     for steady, rows in filter(_is_large, groups):
-        connection.exec_driver_sql(_inserting(table.name, columns, tuple(map(literal, steady))), list(rows))
+        connection.exec_driver_sql(_inserting(table.name, columns, literals=tuple(map(literal, steady))), list(rows))
 
 
 def literal(value: object) -> str:
@@ -95,7 +95,7 @@ _BINARY = {"text": "text", "big_integer": "int8", "small_integer": "int2", "doub
 
 
 @lru_cache(maxsize=256)
-def _inserting(table: str, columns: Columns, literals: tuple[str, ...] = ()) -> str:
+def _inserting(table: str, columns: Columns, *, literals: tuple[str, ...] = ()) -> str:
     names = (*columns.steady, *columns.own)
     values = ", ".join([*literals, *"?" * len(columns.own)])
     return f"INSERT INTO {table} ({_listed(names)}) VALUES ({values})"  # noqa: S608  (our own names, and `literal`)
