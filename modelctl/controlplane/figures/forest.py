@@ -102,7 +102,7 @@ def _interval(one: Interval, across: Scale, *, y: float) -> str:
     parts = [label(one.label, at=(0, y + 4 - 2 * high), class_="fig-strong", most=32)]
     if one.detail:
         parts.append(label(one.detail, at=(0, y + 12), class_="fig-mute fig-small", most=38))
-    parts.append(label(one.words, at=(RIGHT + 16, y + 4), class_="fig-num", most=33))
+    parts.append(label(one.words, at=(RIGHT + 16, y + 4), class_="fig-num", most=27))
     if one.known:
         parts.append(_whisker(one, across, y=y))
     return element("g", *parts, class_=f"fig-{one.proof.value}")

@@ -107,11 +107,9 @@ def _plain_forest(rows: Sequence[Row], *, unit: str, null: float, name: str) -> 
             lower=row.lower,
             estimate=row.estimate,
             upper=row.upper,
-            words=f"{between(row.lower, row.upper, unit=unit)}: {row.finding}"
-            if row.state == "ok"
-            else row.reason or "no data yet",
+            words=f"{between(row.lower, row.upper, unit=unit)}: {row.finding}" if _known(row) else row.reason or "no data yet",
             proof=proof(row.finding),
-            known=row.state == "ok",
+            known=_known(row),
         )
         for row in rows
     )
@@ -132,6 +130,10 @@ def _plain_forest(rows: Sequence[Row], *, unit: str, null: float, name: str) -> 
         ),
         left=("candidate", "finding"),
     )
+
+
+def _known(row: Row) -> bool:
+    return row.state == "ok" and row.finding != "no-data"
 
 
 def course_drawings(report: Report) -> Iterator[Drawn]:

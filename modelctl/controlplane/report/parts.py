@@ -21,7 +21,7 @@ from modelctl.controlplane.report.interval_drawings import (
 
 _DECIDED = "Every comparison. Intervals hold at every look; differences are candidate minus baseline, ratios candidate over it."
 _COLUMNS = (
-    *("metric", "candidate", "role", "baseline", "candidate's", "difference"),
+    *("metric", "role", "baseline", "candidate", "difference"),
     *("interval", "harm still possible", "margin", "finding", "n", "still needed"),
 )
 REASON = 300
@@ -71,11 +71,12 @@ def _decision(report: Report) -> Part:
 
 def _decision_tables(rows: Sequence[Row]) -> Iterator[Listed]:
     if rows:
+        several = len({row.candidate_name for row in rows}) > 1
         yield Listed(
             caption=_DECIDED,
             columns=_COLUMNS,
-            rows=tuple(_decided(row) for row in rows),
-            left=("candidate", "role", "finding", "n", "still needed"),
+            rows=tuple(_decided(row, several=several) for row in rows),
+            left=("role", "finding", "n", "still needed"),
         )
     grey = [(row, row.companion) for row in rows if row.companion is not None]
     if grey:
@@ -98,15 +99,14 @@ def _decision_tables(rows: Sequence[Row]) -> Iterator[Listed]:
         )
 
 
-def _decided(row: Row) -> tuple[str, ...]:
+def _decided(row: Row, *, several: bool) -> tuple[str, ...]:
     sides = (
         figure(value, "share" if row.unit == "ratio" else row.unit) if value is not None else "-"
         for value in (row.baseline, row.candidate)
     )
     harm = harm_words(row.harm_lower, row.harm_upper, unit=row.margin_unit) if row.gate and row.finding != "no-data" else "-"
     return (
-        row.title,
-        row.candidate_name,
+        f"{row.candidate_name}: {row.title}" if several else row.title,
         row.role,
         *sides,
         "-" if row.estimate is None else figure(row.estimate, row.unit),
