@@ -41,7 +41,7 @@ def test_the_planted_fault_is_on_the_first_screen_with_its_interval_and_three_ex
         # On the terminal the slice is named with its interval, and one command opens three examples.
         screen = modelctl("report").out.splitlines()[:SCREEN]
         named = next(line for line in screen if "clinic north: cancer-v2 differs on" in line)
-        assert re.search(r"a difference of [\d.]+% to [\d.]+%", named)
+        assert re.search(r"a difference of -?[\d.]+% to [\d.]+%", named)
         (opening,) = [line.partition("open them: ")[2] for line in screen if "open them: " in line]
         opened = modelctl(*shlex.split(opening)[1:]).out
         assert opened.count(": baseline said ") == 3
@@ -62,4 +62,4 @@ def test_the_planted_fault_is_on_the_first_screen_with_its_interval_and_three_ex
         head = modelctl("report", "-o", "md").out.partition("\n## Can the data be trusted?")[0]
         assert "### `clinic north`" in head
         assert head.count("<summary>") == 3
-        assert re.search(r"Interval: [\d.]+ to [\d.]+%", head)
+        assert re.search(r"Interval: -?[\d.]+ to [\d.]+%", head)

@@ -20,7 +20,7 @@ from modelctl.controlplane.report.parts import parts_of
 from modelctl.controlplane.report.standing_out import StandsOut
 
 LIMIT = 400_000
-_OUT = "The bar is what is still possible, at any look. It lies wholly to one side: the slice is not like the rest."
+_OUT = "The bar is what is still possible of this slice, at any look; that it stands out is found among all slices together."
 _FOLDER = Path(__file__).parent / "templates"
 
 
