@@ -11,6 +11,7 @@
         StaleRevision         `If-Match` names a revision that is no longer the current one
         GateNotPassed         more exposure, while its gate is not passed, in a freeze, or without the approvals it needs
         LeaseLost             somebody else does now what only one process may do
+        UnderWay              the same command is being carried out, or was when its control plane ended
       NotAuthorised           no key, or a wrong one
       StoreError              the database is unreachable or answers with an error
         SchemaOutdated        the database's schema is not this program's
@@ -77,6 +78,10 @@ class GateNotPassed(Conflict):
 
 class LeaseLost(Conflict):
     code: ClassVar[str] = "lease-lost"
+
+
+class UnderWay(Conflict):
+    code: ClassVar[str] = "under-way"
 
 
 class NotAuthorised(ModelctlError):

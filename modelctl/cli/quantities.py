@@ -5,62 +5,22 @@ A percent is kept in basis points (hundredths of a percent): 10,000 is all.
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 from modelctl.errors import InvalidInput
-from modelctl.traffic import ALL
+from modelctl.quantity import basis_points as basis_points
+from modelctl.quantity import percent as percent
+from modelctl.quantity import seconds as seconds
+from modelctl.quantity import shares as shares
+from modelctl.quantity import whole_milliseconds as whole_milliseconds
 
-_PERCENT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?%?", re.ASCII)
-_DURATION = re.compile(r"([0-9]{1,9})(ms|[smhd])", re.ASCII)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _SIZE = re.compile(r"([0-9]{1,16})(KiB|MiB|GiB)?", re.ASCII)
 _BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
-def basis_points(text: str) -> int:
-    """The basis points of `5`, `5%` or `0.1%`, from 0 to 10,000. Raises InvalidInput for anything finer than 0.01 %."""
-    if not _PERCENT.fullmatch(text):
-        raise InvalidInput(f"{text!r} is no percent: write 5, 5% or 0.1%")
-    points = Decimal(text.rstrip("%")) * 100
-    if points > ALL:
-        raise InvalidInput(f"{text!r} is more than 100%")
-    if points != points.to_integral_value():
-        raise InvalidInput(f"{text!r} is too fine: the smallest share is 0.01%")
-    return int(points)
-
-
-def percent(points: float | None) -> str:
-    """Basis points as `5%`, `0.1%` or `33.33%`; `-` when there is nothing to show."""
-    return "-" if points is None else f"{points / 100:.2f}".rstrip("0").rstrip(".") + "%"
-
-
 def ladder(text: str) -> list[int]:
     """The basis points of `5,25,50`. Raises InvalidInput."""
     return [basis_points(part.strip()) for part in text.split(",")]
-
-
-def shares(parts: list[str]) -> dict[str, int]:
-    """The basis points by backend of `a=50 b=30 c=20`. Raises InvalidInput, also when they do not add up to all."""
-    found: dict[str, int] = {}
-    for part in parts:
-        name, equals, share = part.partition("=")
-        if not name or not equals:
-            raise InvalidInput(f"{part!r} is no share: write BACKEND=PERCENT, such as fraud-v7=50")
-        if name in found:
-            raise InvalidInput(f"backend {name!r} has two shares: name each backend once")
-        found[name] = basis_points(share)
-    if sum(found.values()) != ALL:
-        raise InvalidInput(f"the shares add up to {percent(sum(found.values()))}: make them 100%")
-    return found
-
-
-def seconds(text: str) -> float:
-    """The seconds of `500ms`, `30s`, `10m`, `7d` or `1h30m`. Raises InvalidInput."""
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise InvalidInput(f"{text!r} is no duration: write 30s, 10m, 2h or 7d")
-    return sum(int(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def instant(text: str, now: float) -> int:
@@ -82,11 +42,6 @@ def _written_instant(text: str) -> int:
     except (ValueError, OverflowError):
         raise InvalidInput(f"{text!r} is no time: write 7d for seven days ago, 2026-01-31 or 2026-01-31T12:00:00Z") from None
     return max(0, since // timedelta(microseconds=1))
-
-
-def whole_milliseconds(text: str) -> int:
-    """The milliseconds of a duration, such as 500ms or 1h30m. Raises InvalidInput."""
-    return round(seconds(text) * 1_000)
 
 
 def size(text: str) -> int:

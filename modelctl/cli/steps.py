@@ -7,18 +7,15 @@ import typer
 
 from modelctl.cli.quantities import basis_points
 from modelctl.errors import InvalidInput
+from modelctl.quantity import rungs
 
 
 def read_steps(percent: str | None, steps: str | None, *, command: str) -> dict[str, Any]:
     """The parameters of the ladder. Without a percent the first step is it. Raises InvalidInput."""
-    rungs = [part.strip() for part in steps.split(",")] if steps else []
-    if percent is None and not rungs:
+    found = rungs(percent, steps)
+    if not found:
         raise InvalidInput(f"say how much: modelctl {command} --percent 5, or a ladder: modelctl {command} --steps 1,5,20,50")
-    first, later = (rungs[0], rungs[1:]) if percent is None else (percent, rungs)
-    shares = [basis_points(rung.removesuffix("!")) for rung in (first, *later)]
-    held = [share for share, rung in zip(shares, (first, *later), strict=True) if rung.endswith("!")]
-    found: dict[str, Any] = {"percent_bp": shares[0]}
-    return found | ({"steps_bp": shares[1:]} if later else {}) | ({"holds_bp": held} if held else {})
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import uvicorn
 from sqlalchemy import make_url
 from starlette.applications import Starlette
 
-from modelctl.controlplane.api.app import create_app
+from modelctl.controlplane.dashboard.mounting import create_control_plane
 from modelctl.errors import InvalidSettings, SchemaOutdated, StoreError
 from modelctl.log_line import LogEntry, LogSource, for_people, rendered
 from modelctl.settings import Settings, read_settings
@@ -43,7 +43,7 @@ class Lines(logging.Formatter):
 
 
 class Server(uvicorn.Server):
-    """Answers the long polls before it waits for requests to end, so that stopping does not take as long as they are held."""
+    """Ends long polls and streams of events before it waits for requests to end: stopping does not take as long as they do."""
 
     def __init__(self, app: Starlette) -> None:
         super().__init__(
@@ -59,6 +59,7 @@ class Server(uvicorn.Server):
             )
         )
         self._fleet = app.state.plane.fleet
+        self._pulse = app.state.plane.pulse
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Being told to stop is no failure: the signal is not raised again at the end, as the base class would.
@@ -67,6 +68,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._fleet.stop()
+        self._pulse.stop()
         await super().shutdown(sockets)
 
 
@@ -113,7 +115,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         # A server may come back; a file that cannot be opened does not mend itself.
         log.warning("starting without the database: %s", error)
     log.info("listening on %s", listener.getsockname())
-    Server(create_app(engine, settings)).run(sockets=[listener])
+    Server(create_control_plane(engine, settings)).run(sockets=[listener])
     engine.dispose()
     return 0
 

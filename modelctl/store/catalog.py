@@ -6,6 +6,7 @@ commands that overlap, one is stored and the other gets Conflict, on every datab
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -139,6 +140,14 @@ def put_backend(connection: Connection, entry: BackendEntry) -> None:
         "removed_at": entry.removed_at or None,
     }
     _put(connection, tables.backend, name=entry.name, row=row)
+
+
+def find_route(connection: Connection, name: str) -> RouteEntry:
+    """The entry of a route, removed or not. Raises NotFound."""
+    row = connection.execute(select(tables.route).where(tables.route.c.name == name)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no route {name!r}; list them with: modelctl route list")
+    return _route(row)
 
 
 def route_revision(connection: Connection, name: str) -> int:
@@ -294,9 +303,15 @@ def _overtaken(what: str) -> Conflict:
     return Conflict(f"{what} was changed by another command at the same moment; look at the state now and repeat: modelctl status")
 
 
+@lru_cache(maxsize=16_384)
+def _spec(text: str, type_: Any) -> Any:  # noqa: ANN401 the type says what comes back
+    """What a text of the catalog says. Values are frozen, and most texts were read before: to read them anew costs the most."""
+    return msgspec.json.decode(text, type=type_)
+
+
 def _backend(row: Row[Any]) -> BackendEntry:
     return BackendEntry(
-        backend=msgspec.json.decode(row.spec, type=Backend),
+        backend=_spec(row.spec, Backend),
         revision=row.revision,
         created_at=row.created_at,
         removed_at=row.removed_at or 0,
@@ -309,11 +324,11 @@ def _route(row: Row[Any]) -> RouteEntry:
         path=row.path,
         host=row.host,
         unit=row.unit,
-        capture=msgspec.json.decode(row.capture, type=Capture),
-        admission=msgspec.json.decode(row.admission, type=Admission),
-        breaker=msgspec.json.decode(row.breaker, type=Breaker | None),
-        fields=msgspec.json.decode(row.fields, type=tuple[Field, ...]),
-        dimensions=msgspec.json.decode(row.dimensions, type=tuple[Dimension, ...]),
+        capture=_spec(row.capture, Capture),
+        admission=_spec(row.admission, Admission),
+        breaker=_spec(row.breaker, Breaker | None),
+        fields=_spec(row.fields, tuple[Field, ...]),
+        dimensions=_spec(row.dimensions, tuple[Dimension, ...]),
         baseline=row.baseline,
         revision=row.revision,
         created_at=row.created_at,

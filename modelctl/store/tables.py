@@ -20,6 +20,7 @@ from sqlalchemy import (
     text,
 )
 
+from modelctl.store.answer_table import answer as answer
 from modelctl.store.columns import Id, body_columns, count_column, kept_columns, metadata, sum_column, text_column
 
 backend = Table(

@@ -12,6 +12,7 @@ NOUNS = frozenset(
         "policy",
         "settings",
         "traffic",
+        "quantity",
         "rule",
         "metric",
         "gate",
@@ -81,7 +82,8 @@ INSIDE: Mapping[str, frozenset[str]] = {
     "acting": _DECIDED | {"operations"},
     "metrics": frozenset({"controlplane", "automation"}),
     "api": _DECIDED | {"planning", "report", "operations", "backfill", "acting", "metrics"},
-    "__main__": frozenset({"api"}),
+    "dashboard": _DECIDED | {"planning", "report", "figures", "operations", "metrics", "api"},
+    "__main__": frozenset({"api", "dashboard"}),
 }
 
 PURE = frozenset({"version", "errors", "latency", "nouns", "kinds", "statistics"})

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-PROGRAMS = ("curl", "node", "prometheus", "promtool", "systemd-analyze")
+PROGRAMS = ("curl", "node", "chromium", "prometheus", "promtool", "systemd-analyze")
 _SECONDS = 300
 
 

@@ -33,16 +33,19 @@ from modelctl.controlplane.api import (
     routes,
     rules,
     tables,
+    watch,
 )
 from modelctl.controlplane.api.call import Call, Endpoint, Plane
 from modelctl.controlplane.api.guard import Guard
 from modelctl.controlplane.api.openapi import document
 from modelctl.controlplane.api.problems import problem_response
+from modelctl.controlplane.api.sessions import Sessions
 from modelctl.controlplane.automation.retention import Retention
 from modelctl.controlplane.backfill.replayer import Replayer
 from modelctl.controlplane.fleet import Fleet
 from modelctl.controlplane.metrics.board import Board
 from modelctl.controlplane.operations.inspecting import read_catalog, read_table
+from modelctl.controlplane.pulse import Pulse
 from modelctl.endpoint import reach_of
 from modelctl.errors import StoreError
 from modelctl.settings import Settings
@@ -103,6 +106,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *replays.ENDPOINTS,
     *tables.ENDPOINTS,
     *metrics.ENDPOINTS,
+    *watch.ENDPOINTS,
 )
 
 
@@ -124,13 +128,24 @@ def create_app(
     fleet = fleet or Fleet(unix_microseconds)
     reach = reach_of(settings.backend_networks)
     replayer = Replayer(engine, settings.spool_dir, clock=unix_microseconds, chance=random_salt)
-    plane = Plane(engine=engine, fleet=fleet, board=Board(), clock=unix_microseconds, chance=chance, reach=reach, replayer=replayer)
+    pulse = Pulse(engine, fleet, clock=unix_microseconds)
+    sessions = Sessions(settings.key)
+    plane = Plane(
+        engine=engine,
+        fleet=fleet,
+        board=Board(),
+        clock=unix_microseconds,
+        chance=chance,
+        reach=reach,
+        replayer=replayer,
+        pulse=pulse,
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         controller = Controller(engine, fleet, clock=plane.clock, holder=random_salt())
         retention = Retention(engine, clock=plane.clock, holder=random_salt())
-        tasks = [asyncio.create_task(task) for task in (load_table(plane), controller.run(), retention.run())]
+        tasks = [asyncio.create_task(task) for task in (load_table(plane), controller.run(), retention.run(), pulse.run())]
         yield
         await replayer.close()
         for task in tasks:
@@ -139,13 +154,15 @@ def create_app(
                 await task
         await controller.leave()
 
+    calls = [Route(one.path, one.serve(plane), methods=[one.method]) for one in ENDPOINTS]
     app = Starlette(
-        routes=[Route(one.path, one.serve(plane), methods=[one.method]) for one in ENDPOINTS],
-        middleware=[Middleware(Guard, key=settings.key)],
+        routes=calls,
+        middleware=[Middleware(Guard, key=settings.key, sessions=sessions, clock=plane.clock)],
         exception_handlers={HTTPException: _answer_problem, Exception: _answer_problem},
         lifespan=lifespan,
     )
     app.state.plane = plane
+    app.state.sessions = sessions
     return app
 
 

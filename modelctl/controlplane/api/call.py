@@ -10,11 +10,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from modelctl.controlplane.api.idempotency import digest_of, key_of, once
 from modelctl.controlplane.api.problems import Refused, problem_response
 from modelctl.controlplane.backfill.replayer import Replayer
 from modelctl.controlplane.fleet import Command, Convergence, Fleet
 from modelctl.controlplane.metrics.board import Board
 from modelctl.controlplane.operations.change import Author, Change
+from modelctl.controlplane.pulse import Pulse
 from modelctl.endpoint import Reach
 from modelctl.errors import InvalidInput, ModelctlError
 
@@ -29,7 +31,7 @@ MAX_REASON = 2_000
 class Plane:
     """What handlers work with: the store, the routers and what they counted, time (Unix microseconds), chance (32 hex digits).
 
-    `reach` is where backends may be, `replayer` what sends recorded requests again.
+    `reach` is where backends may be, `replayer` what sends recorded requests again, `pulse` what says that something changed.
     """
 
     engine: Engine
@@ -39,6 +41,7 @@ class Plane:
     chance: Callable[[], str]
     reach: Reach
     replayer: Replayer
+    pulse: Pulse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +108,33 @@ class Endpoint:
 
         async def endpoint(request: Request) -> Response:
             try:
-                return await self._respond(plane, request)
+                return await self._answer(plane, request)
             except (ModelctlError, Refused) as error:
                 return problem_response(error)
 
         return endpoint
 
-    async def _respond(self, plane: Plane, request: Request) -> Response:
+    async def _answer(self, plane: Plane, request: Request) -> Response:
+        """Once for each Idempotency-Key, where a command carries one."""
         at = plane.clock()
+        if self.body is None:
+            return await self._respond(plane, request, at=at)
+        content = await _read(request)
+        key = key_of(request) if self.method == "POST" else ""
+        if not key:
+            return await self._respond(plane, request, at=at, content=content)
+
+        async def answer() -> Response:
+            try:
+                return await self._respond(plane, request, at=at, content=content)
+            except (ModelctlError, Refused) as error:
+                return problem_response(error)
+
+        return await once(plane.engine, key, digest=digest_of(request, content), at=at, answer=answer)
+
+    async def _respond(self, plane: Plane, request: Request, *, at: int, content: bytes = b"") -> Response:
         query = None if self.query is None else _query(request, self.query)
-        body = None if self.body is None else decode_body(await _read(request), self.body)
+        body = None if self.body is None else decode_body(content, self.body)
         answer = await self.handle(Call(plane=plane, request=request, at=at, query=query, body=body))
         if isinstance(answer, Response):
             return answer

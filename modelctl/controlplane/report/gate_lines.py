@@ -7,10 +7,11 @@ import msgspec
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.exposure import enough_for, harm_of
 from modelctl.controlplane.judgement.sentences import BOUNDED
+from modelctl.controlplane.report.over_time import harm_estimate
 
 
 class GateLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One gate of one candidate: harm from `lower` to `upper` (None: infinite) against its margin, both in `unit`.
+    """One gate of one candidate: harm from `lower` to `upper` (None: infinite), about `estimate`, against its margin, in `unit`.
 
     `unit` is points (of a share), relative (to the baseline's value), rate (against a limit) or value. `state` is what is proven;
     `reason` says why there is no interval, `forecast` what would change the state. `enough_for` is the largest share in basis
@@ -32,6 +33,7 @@ class GateLine(msgspec.Struct, frozen=True, kw_only=True):
     enough_for: int | None
     reason: str
     forecast: str
+    estimate: float | None = None
 
 
 def gate_lines(rows: Iterable[Row]) -> tuple[GateLine, ...]:
@@ -45,6 +47,7 @@ def gate_lines(rows: Iterable[Row]) -> tuple[GateLine, ...]:
             design=row.design,
             state=row.finding,
             lower=row.harm_lower,
+            estimate=harm_estimate(row),
             upper=row.harm_upper,
             margin=row.margin,
             unit=row.margin_unit,

@@ -25,7 +25,6 @@ from modelctl.store import decisions, reading, summing
 from modelctl.store.catalog import Catalog, RouteEntry
 from modelctl.store.decisions import Decision
 from modelctl.store.engine import reading as transaction
-from modelctl.store.reading import Spool
 from modelctl.traffic import ALL, Arm, Role
 
 WINDOW_MINUTES = 5
@@ -140,20 +139,28 @@ def read_status(
             at=at // 1000,
             routes=tuple(_route(connection, catalog, route=entry, at=at) for entry in chosen),
             workers=tuple(workers),
-            evidence=_evidence(reading.spools(connection), at=at, root=spools),
+            evidence=evidence_status(connection, at=at, root=spools),
         )
 
 
 def _route(connection: Connection, catalog: Catalog, *, route: RouteEntry, at: int) -> RouteStatus:
     rollout = catalog.open_rollout(route.name)
-    since = at // 60_000_000 - WINDOW_MINUTES
-    key = rollout.id if rollout else 0
-    recent = Sums(summing.sums(connection, route.name, rollout=key, since=since, metrics=_SERVED))
-    if rollout is None:
-        arms = settled(route.baseline)
-        lines = _lines(route, None, arms=tuple(_arm(arm, arms, recent=recent, stage=recent) for arm in arms))
-        watch, zero = watch_of(connection, route.name, at=at), last_zero(connection, route.name)
-        return msgspec.structs.replace(lines, watch=watch, last_rollback=zero, last=ending_of(connection, route.name))
+    return (
+        settled_status(connection, route, at=at) if rollout is None else rollout_status(connection, route, rollout=rollout, at=at)
+    )
+
+
+def settled_status(connection: Connection, route: RouteEntry, *, at: int) -> RouteStatus:
+    """The status of a route without an open rollout."""
+    recent, arms = _recent(connection, route.name, rollout=0, at=at), settled(route.baseline)
+    lines = _lines(route, None, arms=tuple(_arm(arm, arms, recent=recent, stage=recent) for arm in arms))
+    watch, zero = watch_of(connection, route.name, at=at), last_zero(connection, route.name)
+    return msgspec.structs.replace(lines, watch=watch, last_rollback=zero, last=ending_of(connection, route.name))
+
+
+def rollout_status(connection: Connection, route: RouteEntry, *, rollout: Rollout, at: int) -> RouteStatus:
+    """The status of a route under one of its rollouts, open or ended."""
+    recent = _recent(connection, route.name, rollout=rollout.id, at=at)
     evidence = judged_evidence(connection, rollout)
     staged = Sums(row for row in evidence.sums.rows if row.stage == rollout.stage)
     arms = rollout.current.arms
@@ -168,6 +175,11 @@ def _route(connection: Connection, catalog: Catalog, *, route: RouteEntry, at: i
         decisions=decisions.latched(connection, rollout.id),
     )
     return msgspec.structs.replace(lines, rollout=opened, funnel=short.funnels, verdict=verdict)
+
+
+def _recent(connection: Connection, route: str, *, rollout: int, at: int) -> Sums:
+    since = at // 60_000_000 - WINDOW_MINUTES
+    return Sums(summing.sums(connection, route, rollout=rollout, since=since, metrics=_SERVED))
 
 
 def _lines(route: RouteEntry, rollout: Rollout | None, *, arms: tuple[ArmStatus, ...]) -> RouteStatus:
@@ -221,7 +233,9 @@ def _observed(arm: Arm, arms: Sequence[Arm], *, sums: Sums) -> float | None:
     return ALL * sums.n(arm.backend, "requests") / total if total else None
 
 
-def _evidence(spools: Sequence[Spool], *, at: int, root: Path | None) -> EvidenceStatus:
+def evidence_status(connection: Connection, *, at: int, root: Path | None) -> EvidenceStatus:
+    """How far the recorders are at Unix microsecond `at`, with what waits below `root`."""
+    spools = reading.spools(connection)
     newest = max((spool.updated_at for spool in spools), default=None)
     return EvidenceStatus(
         offered=sum(spool.offered for spool in spools),
