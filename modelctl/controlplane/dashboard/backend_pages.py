@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine
 from starlette.responses import Response
 
 from modelctl.controlplane.compiler import checks_of
+from modelctl.controlplane.dashboard.health import standing_of
 from modelctl.controlplane.dashboard.paging import Part, part_of
 from modelctl.controlplane.dashboard.visit import Visit
 from modelctl.policy import Health
@@ -44,14 +45,17 @@ async def show_all(visit: Visit) -> Response:
     """The list; `q` narrows it to backends with that text in their name or an endpoint."""
     search = visit.asked("q")
     part = await visit.run(read_backends, search=search, page=visit.asked("page"), at=visit.at)
-    return await visit.page("backends.html", part=part, search=search)
+    gauges = visit.plane.board.totals.gauges(visit.at)
+    health = {line.entry.name: standing_of(line.entry.name, gauges) for line in part.items}
+    return await visit.page("backends.html", part=part, search=search, health=health)
 
 
 async def show(visit: Visit) -> Response:
     """One of them, with its settings."""
     line, events = await visit.run(read_backend, visit.name(), at=visit.at)
     settings = {name: value for name, value in msgspec.to_builtins(line.entry.backend).items() if name not in ("name", "endpoints")}
-    return await visit.page("backend.html", line=line, entry=line.entry, events=events, settings=settings)
+    health = standing_of(line.entry.name, visit.plane.board.totals.gauges(visit.at))
+    return await visit.page("backend.html", line=line, entry=line.entry, events=events, settings=settings, health=health)
 
 
 def read_backends(engine: Engine, *, search: str, page: str, at: int) -> Part[Line]:

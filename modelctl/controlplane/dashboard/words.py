@@ -56,6 +56,7 @@ MARKS: Mapping[str, Mark] = MappingProxyType(
         "up": _GOOD,
         "down": _BAD,
         "silent": _BAD,
+        "degraded": _WAIT,
         "ejected": _BAD,
         "unknown": _CALM,
         "equal": _GOOD,
