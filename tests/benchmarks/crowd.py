@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from modelctl.controlplane.operations.change import Author
 from modelctl.controlplane.operations.starting import NewRollout, start_rollout
+from modelctl.latency import bucket_index
 from modelctl.rollout import Rollout
-from modelctl.statistics.quantiles import bucket_index
 from modelctl.store import catalog, schema
 from modelctl.store.catalog import BackendEntry, RouteEntry
 from modelctl.store.engine import connect, writing

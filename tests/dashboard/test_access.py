@@ -69,7 +69,7 @@ def test_signing_in_leads_to_pages_of_this_control_plane_alone(locked: Reader, w
 
 def test_programs_are_told_with_a_problem(locked: Reader) -> None:
     for path in ("/v1/status", "/v1/watch"):
-        answer = httpx.get(f"{locked.client.base_url}{path.lstrip('/')}", headers={"accept": "text/html"}, trust_env=False)
+        answer = httpx.get(locked.client.base_url.join(path), headers={"accept": "text/html"}, trust_env=False)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
 

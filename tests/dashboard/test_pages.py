@@ -172,7 +172,7 @@ def test_a_closed_gate_is_shown_and_passed_with_a_reason_alone(reader: Reader, e
     assert "cannot advance" in refused.text
     unsaid = refused.press("/rollouts/1/advance", reason="", force="yes")
     assert unsaid.status == 422
-    assert "--force --reason" in " ".join([*unsaid.commands, unsaid.text])
+    assert "has to be forced" in unsaid.text
     assert "advanced canary 1" in unsaid.press("/rollouts/1/advance", reason="the incident needs it", force="yes").text
 
 
