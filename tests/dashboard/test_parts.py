@@ -8,6 +8,7 @@ from modelctl.controlplane.dashboard.paging import PAGE, part_of
 from modelctl.controlplane.dashboard.side_by_side import beside, text_of
 from modelctl.controlplane.dashboard.start_forms import FORMS, command_of, names_of, order_of
 from modelctl.controlplane.dashboard.words import MARKS, command, harm, latency, mark, relative
+from modelctl.counts import Key
 from modelctl.errors import InvalidInput
 from modelctl.quantity import basis_points, rungs
 from modelctl.store.reading import Body
@@ -39,7 +40,11 @@ def test_a_backend_stands_as_the_worker_that_sees_the_least_says(gauges: dict[tu
 
 
 def test_what_is_in_flight_is_that_of_all_workers() -> None:
-    gauges = {("endpoints", "a"): [1.0, 1.0], ("endpoints-available", "a"): [1.0, 1.0], ("backend-inflight", "a"): [3.0, 4.0]}
+    gauges: dict[Key, list[float]] = {
+        ("endpoints", "a"): [1.0, 1.0],
+        ("endpoints-available", "a"): [1.0, 1.0],
+        ("backend-inflight", "a"): [3.0, 4.0],
+    }
     assert standing_of("a", gauges) == Standing(workers=2, endpoints=1, available=1, inflight=7)
 
 
