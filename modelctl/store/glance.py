@@ -14,6 +14,7 @@ from modelctl.store.summing import minutes_of
 from modelctl.store.tables import rollout, rollup, rollup_total
 
 _SERVED = ("requests", "error")
+_LATENCIES = ("latency", "latency_warm")  # a verdict leaves the first minute of a stage out; people want to see it
 
 
 class Served(NamedTuple):
@@ -78,7 +79,7 @@ def last_rollouts(connection: Connection, routes: Sequence[str]) -> dict[str, Ro
 def latencies_since(connection: Connection, backends: Sequence[str], *, routes: Sequence[str], since: int) -> tuple[Bucket, ...]:
     """The answers of backends on these routes by bucket of latency, over the minutes from `since` on."""
     total = rollup_total.c
-    keys, source = minutes_of(total.route.in_(routes), total.arm.in_(backends), total.metric == "latency")
+    keys, source = minutes_of(total.route.in_(routes), total.arm.in_(backends), total.metric.in_(_LATENCIES))
     query = select(keys.arm, keys.key, func.sum(rollup.c.n).label("n")).select_from(source).where(rollup.c.minute >= since)
     return tuple(Bucket(row.arm, row.key, int(row.n)) for row in connection.execute(query.group_by(keys.arm, keys.key)))
 
