@@ -211,6 +211,7 @@ class Report(msgspec.Struct, frozen=True):
     details: Details = Details()
     standing_out: StandingOut = StandingOut()
     over_time: tuple[OverTime, ...] = ()
+    without_path: str = ""
     stages_opened: tuple[Opened, ...] = ()
     curves: tuple[LatencyCurve, ...] = ()
     differences: tuple[DifferenceSample, ...] = ()

@@ -31,6 +31,8 @@ def over_time_parts(report: Report) -> Iterator[RenderableType]:
         if one.note:
             yield line(one.note)
         yield _looks(one)
+    if report.without_path:
+        yield line(report.without_path)
 
 
 def _looks(one: OverTime) -> RenderableType:

@@ -118,6 +118,8 @@ def _differing_labels(connection: Connection, rollout: Rollout, *, candidate: st
 
 def pairs_of(connection: Connection, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Pair]:
     """Whole pairs by their keys (prediction, candidate)."""
+    if not keys:
+        return {}
     rows = connection.execute(select(pair).where(pair.c.prediction_id.in_({name for name, _ in keys})))
     found = {(row.prediction_id, row.candidate): read_pair(row) for row in rows}
     return {key: found[key] for key in keys if key in found}
@@ -125,6 +127,8 @@ def pairs_of(connection: Connection, keys: Sequence[tuple[str, str]]) -> Mapping
 
 def asked_of(connection: Connection, ids: Sequence[str]) -> Mapping[str, Asked]:
     """What was asked, by the id of the prediction; those no longer kept are left out."""
+    if not ids:
+        return {}
     rows = connection.execute(select(*(prediction.c[name] for name in _ASKED)).where(prediction.c.id.in_(set(ids))))
     return {row.id: asked(row) for row in rows}
 

@@ -12,6 +12,10 @@ _SUMS = ("n", "k", "s1", "s2", "sp")
 _KEYS = ("stage", "arm", "metric", "key")
 
 
+ROWS = 300_000
+"""How many rows of `rollup` are read for it: about half a second's work."""
+
+
 class Slot(msgspec.Struct, frozen=True):
     """The sums of some minutes; `end` is the minute (Unix time / 60 s) behind them."""
 
@@ -34,6 +38,25 @@ def slots(connection: Connection, part: Part, *, most: int) -> tuple[Slot, ...]:
         one = Sum(row.stage, row.arm, row.metric, row.key, int(row.n), int(row.k), float(row.s1), float(row.s2), float(row.sp))
         found.setdefault(int(row.place), []).append(one)
     return tuple(Slot(first + (place + 1) * width, tuple(sums)) for place, sums in found.items())
+
+
+def affordable(connection: Connection, part: Part, *, rows: int = ROWS) -> Part:
+    """The part with as many of its metrics as have `rows` rows together, those with few first.
+
+    A metric has at most a row for each of its keys and minutes. Latencies have a key for each bucket: a week of them is too much.
+    """
+    first, last = _span(connection, part)
+    if first is None or last is None:
+        return part
+    mine = [rollup_total.c[name] for name in ("metric", "arm", "key")]
+    keys = select(*mine).where(*_of(rollup_total, part)).distinct().subquery()
+    query = select(keys.c.metric, func.count().label("keys")).group_by(keys.c.metric).order_by("keys", keys.c.metric)
+    chosen, left = set(part.metrics), rows
+    for row in connection.execute(query):
+        left -= int(row.keys) * (last - first + 1)
+        if left < 0:
+            chosen.discard(row.metric)
+    return msgspec.structs.replace(part, metrics=tuple(name for name in part.metrics if name in chosen))
 
 
 def _span(connection: Connection, part: Part) -> tuple[int | None, int | None]:

@@ -13,6 +13,8 @@ from modelctl.controlplane.report.content import Report
 from modelctl.controlplane.report.curl import LONGEST, curl, remark
 from modelctl.controlplane.report.differences import difference_sample
 from modelctl.controlplane.report.latency_curves import POINTS, latency_curves
+from modelctl.controlplane.report.page import page
+from modelctl.controlplane.report.parts_markdown import over_time_lines
 from modelctl.evidence import REQUEST_REDACTED
 from modelctl.gate import parse_gate
 from modelctl.statistics.quantiles import Histogram, quantile
@@ -33,7 +35,7 @@ from tests.controlplane.reported import (
     report_of,
     shadowed_by_device,
 )
-from tests.controlplane.scene import AT, backend, counts, join_feedback, start, store_prediction, store_sums
+from tests.controlplane.scene import AT, backend, counts, join_feedback, served, start, store_prediction, store_sums
 
 GATE = "accuracy:guardrail:margin=2pt"
 ASKED = Asked(method="POST", target="/fraud?x=1", headers={}, redacted=0)
@@ -138,6 +140,22 @@ def test_slots_are_few_however_long_a_rollout_lasts_and_lose_nothing(engine: Eng
         assert [sum(one.n for one in slot.sums) for slot in found] == [33, 22]
         assert [slot.end - MINUTE for slot in found] == [101, 1_010]
         assert slots(connection, msgspec.structs.replace(part, rollout=2), most=10) == ()
+
+
+def test_metrics_of_too_many_minutes_have_no_path_and_the_report_says_so(engine: Engine) -> None:
+    populate_sliced(engine)
+    start(engine, "canary", gates=("slow_rate:guardrail:margin=5pt,slower=250ms", "error_rate:guardrail:margin=2pt"))
+    for arm in ("a", "b"):
+        for minute in (0, 9_999):
+            store_sums(engine, served(arm, 900, 9), rollout=1, minute=MINUTE + minute)
+            spread = {str(bucket): 10 for bucket in range(100, 190)}
+            store_sums(engine, counts(arm, "latency", spread), rollout=1, minute=MINUTE + minute)
+    found = report_of(engine)
+    assert found.without_path == "Without a path over time, because this rollout has too many minutes of it: latency."
+    assert [one.title for one in found.over_time] == ["failed answers"]
+    assert any(row.metric == "slow_rate" and row.n for row in found.rows)
+    for text in ("\n".join(over_time_lines(found)), page(found)):
+        assert found.without_path in text
 
 
 def test_latency_curves_reach_all_and_keep_the_tail_where_there_are_many_buckets() -> None:

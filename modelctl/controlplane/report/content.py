@@ -19,7 +19,7 @@ from modelctl.controlplane.report.differences import DifferenceSample, differenc
 from modelctl.controlplane.report.disagreement import Disagreement
 from modelctl.controlplane.report.examples import SliceExamples
 from modelctl.controlplane.report.latency_curves import LatencyCurve, latency_curves
-from modelctl.controlplane.report.over_time import Opened, OverTime, opened, over_time
+from modelctl.controlplane.report.over_time import Opened, OverTime, opened, over_time, without_path
 from modelctl.controlplane.report.reproduction import Reproduction, reproduction
 from modelctl.controlplane.report.shapes import (
     Accuracy,
@@ -125,6 +125,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     details: Details = Details()
     standing_out: StandingOut = StandingOut(sentence="")
     over_time: tuple[OverTime, ...] = ()
+    without_path: str = ""
     stages_opened: tuple[Opened, ...] = ()
     curves: tuple[LatencyCurve, ...] = ()
     differences: tuple[DifferenceSample, ...] = ()
@@ -135,7 +136,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """What was read for a report. `rows` are the sums that `evidence` indexes; `newest` is the last minute with evidence; `numbers`
-    are of the newest pairs, by candidate."""
+    are of the newest pairs, by candidate; `without_path` are the metrics whose minutes were too many to read."""
 
     evidence: Evidence
     rows: tuple[Sum, ...]
@@ -144,6 +145,7 @@ class Findings:
     audit: tuple[Event, ...] = ()
     cut: Slices | None = None
     slots: tuple[Slot, ...] = ()
+    without_path: frozenset[str] = frozenset()
     examples: tuple[SliceExamples, ...] = ()
     numbers: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
@@ -189,6 +191,7 @@ def write_report(found: Findings, *, at: int) -> Report:
         details=details(evidence, cut=found.cut),
         standing_out=standing_out(found.cut, found.examples, rollout=evidence.rollout),
         over_time=over_time(evidence, found.slots),
+        without_path=without_path(found.without_path),
         stages_opened=opened(evidence.stages),
         curves=latency_curves(evidence),
         differences=_differences(found),

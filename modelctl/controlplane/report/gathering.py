@@ -20,7 +20,7 @@ from modelctl.rollout import Rollout
 from modelctl.store import catalog, reading, samples
 from modelctl.store import engine as store
 from modelctl.store.reading import Pair
-from modelctl.store.slots import slots
+from modelctl.store.slots import affordable, slots
 from modelctl.store.summing import Part
 
 WORST = 10
@@ -43,6 +43,8 @@ def findings(engine: Database, route: str, *, rollout: int | None = None, named:
         cut = slices(evidence)
         wanted = wanted_of(cut, named, candidates=chosen_.candidates)
         around = _around(connection, chosen_)
+        whole = _part(evidence)
+        part = affordable(connection, whole)
         return Findings(
             evidence=evidence,
             rows=rows,
@@ -50,7 +52,8 @@ def findings(engine: Database, route: str, *, rollout: int | None = None, named:
             worst=_worst(connection, chosen_, around=around),
             audit=reading.events(connection, {"rollout": chosen_.id}, limit=AUDIT).items,
             cut=cut,
-            slots=slots(connection, _part(evidence), most=looks_at(chosen_)),
+            slots=slots(connection, part, most=looks_at(chosen_)),
+            without_path=frozenset(whole.metrics) - frozenset(part.metrics),
             examples=_examples(connection, chosen_, wanted=wanted, around=around),
             numbers=_numbers(connection, evidence),
         )

@@ -82,6 +82,12 @@ def over_time(evidence: Evidence, slots: Sequence[Slot]) -> tuple[OverTime, ...]
     return tuple(one for one in told if one.looks)[:SERIES]
 
 
+def without_path(metrics: Iterable[str]) -> str:
+    """Why there is none of them; empty when there is one of each."""
+    missing = ", ".join(sorted(metrics))
+    return f"Without a path over time, because this rollout has too many minutes of it: {missing}." if missing else ""
+
+
 def opened(stages: Iterable[Stage]) -> tuple[Opened, ...]:
     """The marks of the stages, in the order they opened."""
     return tuple(Opened(at=stage.opened_at, title=_shares(stage)) for stage in stages)

@@ -170,6 +170,7 @@ def _over_time(report: Report) -> Part:
     return Part(
         name="over-time",
         title="The interval over time",
+        sentences=tuple(said for said in (report.without_path,) if said),
         figures=tuple(course_drawings(report)),
         empty="" if report.over_time else "No interval yet.",
     )

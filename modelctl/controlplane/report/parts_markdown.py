@@ -82,6 +82,8 @@ def over_time_lines(report: Report) -> Iterator[str]:
     for one in shown:
         yield from ("", " ".join(part for part in (one.sentence, one.note) if part), "")
         yield from table(("time (UTC)", "n", "interval", "finding"), _looks(one))
+    if report.without_path:
+        yield from ("", report.without_path)
 
 
 def _looks(one: OverTime) -> Iterator[tuple[str, ...]]:
