@@ -100,7 +100,15 @@ def test_a_tree_fits_a_terminal_of_80_columns(control: "Double") -> None:
         lines = lines_of(shown.text)
     assert max(len(one) for one in lines) <= 80
     text = " ".join(" ".join(lines).split())
-    for said in ("fraud api.example/fraud", "canary 7 · progressing", "95.12%", "verdict continue", "951", "0.21%"):
+    for said in (
+        "fraud api.example/fraud",
+        "canary 7 · progressing",
+        "fraud-v7 (candidate): answers 5%, shown 20%",
+        "95.12%",
+        "verdict continue",
+        "951",
+        "0.21%",
+    ):
         assert said in text, text
 
 
