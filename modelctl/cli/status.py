@@ -7,6 +7,7 @@ import typer
 from modelctl.cli.api import read
 from modelctl.cli.command import VIEWS, Session, client
 from modelctl.cli.output import note, show, write_structured
+from modelctl.cli.patience import patience
 from modelctl.cli.quantities import seconds
 from modelctl.cli.status_answer import Status
 from modelctl.cli.status_tree import status_tree
@@ -43,7 +44,8 @@ def status(
     if watch:
         watch_status(session, route)
     if phase:
-        rollout = wait_for(session, route, phase=phase, within=within)
+        with patience(f"waiting until it is {phase}"):
+            rollout = wait_for(session, route, phase=phase, within=within)
         note(f"rollout {rollout.id} of route {rollout.route} is {rollout.phase}")
         route = rollout.route
     answer = session.api.get("/v1/status", route=route)

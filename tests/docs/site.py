@@ -50,3 +50,9 @@ def typed_commands(page: Path) -> list[list[str]]:
     blocks = re.findall(r"^```\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("modelctl ")]
     return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+def other_commands(page: Path) -> list[list[str]]:
+    """The same of its indented blocks: what a reader types for something of his own."""
+    lines = re.findall(r"^    (modelctl .*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [shlex.split(line, comments=True)[1:] for line in lines]

@@ -18,9 +18,9 @@ from modelctl.controlplane.api.app import ENDPOINTS
 from modelctl.controlplane.api.openapi import document
 from modelctl.router.refusal import Refusal
 from modelctl.settings import PREFIX, Settings
-from tests.docs.site import DOCS, ROOT, SPHINX, Site, typed_commands
+from tests.docs.site import DOCS, ROOT, SPHINX, Site, other_commands, typed_commands
 
-GUIDES = sorted([DOCS / "quickstart.md", *(DOCS / "howto").glob("*.md")])
+GUIDES = sorted([DOCS / "quickstart.md", DOCS / "operations.md", DOCS / "evidence.md", *(DOCS / "howto").glob("*.md")])
 _METRIC = re.compile(r'"(modelctl_[a-z_]+_(?:total|seconds|bytes|ratio|info|records))"')
 
 
@@ -105,7 +105,7 @@ def test_every_link_leads_to_a_file_that_a_git_host_shows_too(page: Path) -> Non
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda file: file.stem)
 def test_every_command_of_the_guides_is_one_that_the_program_takes(page: Path) -> None:
-    for words in typed_commands(page):
+    for words in [*typed_commands(page), *other_commands(page)]:
         parsed(get_command(app), words)
 
 
