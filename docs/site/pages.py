@@ -30,8 +30,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
 def register(app: Sphinx, root: Path) -> None:
     """Connects what follows to the build of `root`'s documentation."""
     found = pictures(root / "artifacts", Path(app.srcdir) / "_build" / "pictures")
-    monitoring = "monitoring" if (Path(app.srcdir) / "monitoring.md").exists() else ""
-    app.connect("source-read", partial(_fill, {**GENERATED, "pictures": lambda: found, "monitoring": lambda: monitoring}))
+    app.connect("source-read", partial(_fill, {**GENERATED, "pictures": lambda: found}))
 
 
 def _fill(generated: Mapping[str, Callable[[], str]], _: Sphinx, name: str, source: list[str]) -> None:
