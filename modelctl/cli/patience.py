@@ -4,20 +4,24 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Timer
+from threading import Lock, Timer
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from modelctl.cli.output import note_console, plain
 
 AFTER = 2.0
+_terminal = Lock()  # who draws on it; of two bars one would write over the other
 
 
 @contextmanager
 def patience(sentence: str) -> Iterator[None]:
-    """Shows `sentence` and the time on stderr while the block goes on. The block itself must not write to the terminal."""
+    """Shows `sentence` and the time on stderr while the block goes on, unless something is drawn there already.
+
+    The block itself writes nothing.
+    """
     console = note_console()
-    if not console.is_terminal:
+    if not console.is_terminal or not _terminal.acquire(blocking=False):
         yield
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
@@ -32,6 +36,18 @@ def patience(sentence: str) -> Iterator[None]:
         late.cancel()
         late.join()
         progress.stop()
+        _terminal.release()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The block draws on the terminal itself, so nothing within it shows a bar."""
+    mine = _terminal.acquire(blocking=False)
+    try:
+        yield
+    finally:
+        if mine:
+            _terminal.release()
 
 
 def ran(command: Sequence[str], sentence: str) -> int:

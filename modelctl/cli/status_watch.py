@@ -10,6 +10,7 @@ from rich.live import Live
 from modelctl.cli.api import read
 from modelctl.cli.command import Session
 from modelctl.cli.output import data_console, line, say
+from modelctl.cli.patience import quiet
 from modelctl.cli.status_answer import Status
 from modelctl.cli.status_lines import status_lines
 from modelctl.cli.status_tree import status_tree
@@ -35,7 +36,7 @@ def watch(session: Session, route: str) -> NoReturn:
 
 def _draw(session: Session, route: str, *, console: Console) -> NoReturn:
     drawn: object = None
-    with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="ellipsis") as live:
+    with quiet(), Live(console=console, auto_refresh=False, screen=True, vertical_overflow="ellipsis") as live:
         while True:
             picture = look(session, route).picture
             # What looks the same is not drawn again: a terminal that nobody writes to cannot flicker.
