@@ -49,7 +49,9 @@ def _section(words: tuple[str, ...], command: TyperCommand, *, others: list[str]
     arguments = [_argument(one) for one in command.params if isinstance(one, TyperArgument)]
     options = [_option(one) for one in command.params if isinstance(one, TyperOption) and not one.hidden]
     examples = re.findall(r"^\$ (.+)$", command.epilog or "", re.MULTILINE)
-    return "\n\n".join([*parts, table(_HEADS, [*arguments, *options]), "```\n" + "\n".join(examples) + "\n```"])
+    rows = [*arguments, *options]
+    parts += [table(_HEADS, rows)] if rows else []
+    return "\n\n".join([*parts, "```\n" + "\n".join(examples) + "\n```"])
 
 
 def _argument(one: TyperArgument) -> list[str]:
