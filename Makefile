@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint bench bench-verdicts clean
+.PHONY: demo test test-slow lint docs bench bench-verdicts clean
 
 demo: $(READY)
 	$(BIN)/modelctl demo
@@ -21,6 +21,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(READY)
+	$(BIN)/sphinx-build -W --keep-going -n -b html -d docs/_build/doctrees docs docs/_build/html
+	@echo 'open docs/_build/html/index.html'
+
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.peers
 
@@ -28,7 +32,7 @@ bench-verdicts: $(READY)
 	$(BIN)/python -m tests.benchmarks.verdicts
 
 clean:
-	rm -rf $(VENV) modelctl/router/*.so *.so .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) docs/_build modelctl/router/*.so *.so .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
 $(READY): $(INSTALLED) $(wildcard modelctl/router/*.py)
 	$(BIN)/python hatch_build.py

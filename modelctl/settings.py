@@ -182,7 +182,7 @@ _PARSERS: Mapping[object, Callable[[str], object]] = {
 
 _LEAST_MEMORY = 67_108_864
 
-_RANGES: Mapping[str, tuple[float, float]] = {
+RANGES: Mapping[str, tuple[float, float]] = {
     "workers": (1, 64),
     "header_timeout": (0.1, 600),
     "idle_timeout": (0.1, 86_400),
@@ -233,8 +233,8 @@ _FOREIGN = {f"{PREFIX}URL"}
 
 def _parsed(name: str, text: str, *, type_: object) -> object:
     value = _OWN_PARSERS.get(name, _PARSERS[type_])(text)
-    if isinstance(value, int | float) and name in _RANGES:
-        low, high = _RANGES[name]
+    if isinstance(value, int | float) and name in RANGES:
+        low, high = RANGES[name]
         if not low <= value <= high:
             raise ValueError(f"{text} is out of range: from {low:g} to {high:g}")
     return value

@@ -21,6 +21,7 @@ from modelctl.cli import (
     freezes,
     import_,
     plan,
+    predictions,
     processes,
     quarantine,
     records,
@@ -75,7 +76,7 @@ routes.commands.add_typer(route_keys.commands, name="key")
 routes.commands.add_typer(route_metrics.commands, name="metric")
 routes.commands.add_typer(route_dimensions.commands, name="dimension")
 app.add_typer(routes.commands, name="route")
-for _part in (plan, start, status, report, verbs, verify, records, export, import_, replay):
+for _part in (plan, start, status, report, verbs, verify, records, predictions, export, import_, replay):
     app.add_typer(_part.commands)
 app.add_typer(decisions.commands, name="decision")
 app.add_typer(rules.commands, name="rule")

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from modelctl.cli.option_names import as_typed
+from modelctl.cli.patience import patience
 from modelctl.errors import (
     Ambiguous,
     Conflict,
@@ -143,7 +144,8 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         try:
-            response = self._client.request(method, path, params=_given(query or {}), content=body, headers=headers)
+            with patience(f"waiting for {self.url}"):
+                response = self._client.request(method, path, params=_given(query or {}), content=body, headers=headers)
         except httpx.TransportError as error:
             raise ControlPlaneUnreachable(f"the control plane at {self.url} does not answer: {_reason(error)}") from error
         if not response.is_success:

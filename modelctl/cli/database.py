@@ -1,8 +1,8 @@
 """`db`: the schema of the store, and what of it may go. The store's own programs do the work: clients load no database library."""
 
 import os
-import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,12 +10,20 @@ import typer
 
 from modelctl.cli.command import local
 from modelctl.cli.confirm import Yes, confirmed
+from modelctl.cli.patience import ran
 from modelctl.cli.processes import Database, DataDir
 from modelctl.cli.quantities import seconds, size
 from modelctl.errors import InvalidInput
 from modelctl.settings import read_settings
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and take nothing.")]
+
+_DOING: Mapping[str, str] = {
+    "schema": "reading or bringing up the schema",
+    "checking": "checking the database",
+    "backup": "copying the database",
+    "pruning": "looking for what may go, and taking it",
+}
 
 commands = typer.Typer(help="The database: its schema, and what of the evidence is kept.", no_args_is_help=True)
 
@@ -99,6 +107,6 @@ def _run_schema(verb: str, *, database: str | None, data_dir: str | None) -> Non
 def _run(program: str, *words: str, database: str | None, data_dir: str | None) -> None:
     url = read_settings(os.environ, {"database": database, "data_dir": data_dir}).database_url
     command = [sys.executable, "-P", "-m", f"modelctl.store.{program}", *words, "--database", url]
-    code = subprocess.run(command, check=False).returncode  # noqa: S603 - this program's own module
+    code = ran(command, _DOING[program])
     if code:
         raise typer.Exit(code if code > 0 else 1)

@@ -43,6 +43,12 @@ class TimedOut(ModelctlError):
     code = "timed-out"
 
 
+class Undecided(ModelctlError):
+    """What was waited for does not come by itself: the evidence ran out without proof, and a person decides."""
+
+    code = "undecided"
+
+
 class Rule(NamedTuple):
     """How one class of errors leaves the program."""
 
@@ -56,6 +62,7 @@ START = "start one with `modelctl serve`, or say where it is with --url or MODEL
 # The first rule whose class fits is taken, so a class stands before the classes it inherits from.
 EXITS: tuple[Rule, ...] = (
     Rule(TimedOut, Exit.INCONCLUSIVE, ""),
+    Rule(Undecided, Exit.INCONCLUSIVE, ""),
     Rule(InvalidSettings, Exit.USAGE, "modelctl serve --help names the settings"),
     Rule(Ambiguous, Exit.USAGE, ""),
     Rule(InvalidInput, Exit.USAGE, ""),

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from modelctl.cli.api import read
 from modelctl.cli.command import VIEWS, Session, client
 from modelctl.cli.output import note_console, say, write_structured
+from modelctl.cli.patience import quiet
 from modelctl.errors import InvalidInput
 
 commands = typer.Typer(help="What turned out for a request: the true label or number, or a reward.", no_args_is_help=True)
@@ -88,6 +89,7 @@ def import_(
     total = Taken()
     with ExitStack() as stack:
         console = note_console()
+        stack.enter_context(quiet())
         progress = stack.enter_context(Progress(console=console, disable=not console.is_terminal))
         bar = progress.add_task("feedback", total=len(lines))
         for batch in batches(lines):

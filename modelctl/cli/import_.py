@@ -12,6 +12,7 @@ from rich.progress import Progress
 from modelctl.cli.api import read
 from modelctl.cli.command import OBJECTS, Session, client
 from modelctl.cli.output import note, note_console
+from modelctl.cli.patience import quiet
 from modelctl.cli.result import tell
 from modelctl.errors import InvalidInput, NotFound
 
@@ -58,7 +59,7 @@ def import_(
     except OSError as error:
         raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
     console = note_console()
-    with opened, Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with opened, quiet(), Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("import", total=size)
         query: dict[str, str | int] = {"apart": int(outside_rollouts), "source": file.name}
         answer = session.api.send("/v1/predictions:import", _pieces(opened, progress, bar=bar), **query)

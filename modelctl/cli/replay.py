@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from modelctl.cli.api import read
 from modelctl.cli.command import OBJECTS, Session, client
 from modelctl.cli.output import note, note_console
+from modelctl.cli.patience import quiet
 from modelctl.cli.quantities import instant
 from modelctl.cli.result import tell
 from modelctl.cli.routes import address
@@ -107,7 +108,7 @@ def _watched(session: Session, found: Replaying) -> Replaying:
     path = f"/v1/replays/{found.rollout}"
     console = note_console()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with quiet(), Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("replay", total=max(1, found.until - found.since))
         try:
             while found.state == _RUNNING:

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
+from modelctl.cli.fitting import Fitting
 from modelctl.cli.funnel import funnel_lines
 from modelctl.cli.gate_words import shown_gate
 from modelctl.cli.harm import amount, harm_interval
@@ -42,11 +43,13 @@ def _route(route: RouteStatus, at: int) -> Tree:
         if rollout.preview:
             branch.add(line(f"preview address {rollout.preview}"))
     if route.arms:
-        branch.add(table(ARM_COLUMNS, [_arm_cells(arm) for arm in route.arms], right=ARM_COLUMNS[2:]))
+        arms = [_arm_cells(arm) for arm in route.arms]
+        branch.add(Fitting(table(ARM_COLUMNS, arms, right=ARM_COLUMNS[2:]), [_arm_line(cells) for cells in arms]))
     for funnel in route.funnel:
         branch.add(line("\n".join(funnel_lines(funnel))))
     if rollout is not None and rollout.gates:
-        branch.add(table(GATE_COLUMNS, [_gate_cells(gate, rollout.gates) for gate in rollout.gates], right=GATE_COLUMNS[1:3]))
+        gates = [_gate_cells(gate, rollout.gates) for gate in rollout.gates]
+        branch.add(Fitting(table(GATE_COLUMNS, gates, right=GATE_COLUMNS[1:3]), [_gate_line(cells) for cells in gates]))
     if route.verdict is not None:
         style = VERDICT_STYLES.get(route.verdict.word, "")
         branch.add(Text.assemble("verdict ", (route.verdict.word, style), f": {plain(route.verdict.sentence)}"))
@@ -105,6 +108,19 @@ ARM_COLUMNS = ("ARM", "ROLE", "ANSWERS", "SHOWN", "OBSERVED 5 MIN", "OBSERVED ST
 def _arm_cells(arm: ArmStatus) -> list[str]:
     shares = [percent(arm.answers), percent(arm.shown), percent(arm.observed), percent(arm.observed_stage)]
     return [arm.backend, arm.role, *shares, count(arm.requests), rate(arm.error_rate)]
+
+
+def _arm_line(cells: list[str]) -> str:
+    name, role, answers, shown, lately, stage, requests, errors = cells
+    return (
+        f"{name} ({role}): answers {answers}, shown {shown} · observed {lately} in 5 min, {stage} in the stage · "
+        f"{requests} requests · errors {errors}"
+    )
+
+
+def _gate_line(cells: list[str]) -> str:
+    name, harm, margin, state, enough, n, needed = cells
+    return f"{name}: {state} · harm {harm}, margin {margin} · enough for {enough} · n {n} · still needed {needed}"
 
 
 def _next_commands(route: RouteStatus) -> list[str]:

@@ -27,6 +27,7 @@ class RolloutRow(msgspec.Struct, frozen=True):
     revision: int = 0
     step: int = 0
     gates: tuple[Any, ...] = ()
+    holds: str = ""
     opened_at: int = 0
     closed_at: int = 0
     actor: str = ""

@@ -1,6 +1,5 @@
 """`verify`: recompute a decision from its evidence. The control plane's own program does the work: clients load no statistics."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +8,7 @@ import typer
 
 from modelctl.cli.command import local
 from modelctl.cli.exits import Exit
+from modelctl.cli.patience import ran
 
 commands = typer.Typer()
 
@@ -20,6 +20,6 @@ _UNREADABLE = 2
 def verify(file: Annotated[Path, typer.Argument(help="A decision's evidence bundle.", show_default=False)]) -> None:
     """Judge the evidence of a decision again and compare: 0 when it says the same, 1 with a table of what differs."""
     command = [sys.executable, "-P", "-m", "modelctl.controlplane.judgement.verify", str(file)]
-    code = subprocess.run(command, check=False).returncode  # noqa: S603 - this program's own module
+    code = ran(command, "judging the evidence again")
     if code:
         raise typer.Exit(Exit.USAGE if code == _UNREADABLE else Exit.REFUSED)

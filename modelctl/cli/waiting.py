@@ -4,7 +4,7 @@ import time
 
 from modelctl.cli.api import read, read_items
 from modelctl.cli.command import Session
-from modelctl.cli.exits import TimedOut
+from modelctl.cli.exits import TimedOut, Undecided
 from modelctl.cli.quantities import duration
 from modelctl.cli.target import RolloutRow, only_route
 from modelctl.errors import InvalidInput, ModelctlError, NotFound
@@ -24,13 +24,16 @@ def checked_phase(text: str) -> Phase:
 def wait_for(session: Session, route: str, *, phase: Phase, within: float) -> RolloutRow:
     """The latest rollout of the route, once it is in `phase`.
 
-    Raises NotFound without a rollout, ModelctlError when it ended otherwise, TimedOut after `within` seconds.
+    Raises NotFound without a rollout, ModelctlError when it ended otherwise, Undecided when its evidence ran out and it waits for a
+    person, TimedOut after `within` seconds.
     """
     deadline = time.monotonic() + within
     current = latest(session, only_route(session, route, command=f"status {{route}} --wait {phase}"))
     while current.phase is not phase:
         if not current.open:
             raise ModelctlError(f"rollout {current.id} of route {current.route!r} ended: it is {current.phase}, not {phase}")
+        if current.holds:
+            raise Undecided(_undecided(current))
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOut(
@@ -39,6 +42,13 @@ def wait_for(session: Session, route: str, *, phase: Phase, within: float) -> Ro
         time.sleep(min(_EVERY, left))
         current = read(session.api.get(f"/v1/rollouts/{current.id}"), RolloutRow)
     return current
+
+
+def _undecided(rollout: RolloutRow) -> str:
+    return (
+        f"rollout {rollout.id} of route {rollout.route!r} is inconclusive and waits for a person: {rollout.holds}\n"
+        f"  modelctl promote {rollout.route} --force --reason WHY\n  modelctl rollback {rollout.route}"
+    )
 
 
 def latest(session: Session, route: str) -> RolloutRow:

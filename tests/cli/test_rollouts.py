@@ -251,6 +251,15 @@ def test_waiting_too_long_is_3(catalog: "Double", modelctl: "Run") -> None:
     assert "is still progressing" in ran.err
 
 
+def test_waiting_for_what_only_a_person_can_decide_is_3(catalog: "Double", modelctl: "Run") -> None:
+    catalog.answers("GET", "/v1/rollouts/7", rollout(), rollout(holds="The maximum is reached at n = 2,000 without proof."))
+    catalog.answers("GET", "/v1/rollouts", page(rollout()))
+    ran = modelctl("status", "--wait", "promoted", "--timeout", "20s")
+    assert ran.code == 3
+    assert "is inconclusive and waits for a person: The maximum is reached" in ran.err
+    assert "modelctl promote fraud --force --reason WHY" in ran.err
+
+
 def test_waiting_for_a_promotion_that_was_rolled_back_is_1(catalog: "Double", modelctl: "Run") -> None:
     catalog.answers("GET", "/v1/rollouts", page(rollout(phase="rolled-back")))
     ran = modelctl("status", "--wait", "promoted")

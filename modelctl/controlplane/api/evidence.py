@@ -7,8 +7,10 @@ from starlette.responses import Response
 
 from modelctl.controlplane.api.call import Call, Endpoint
 from modelctl.controlplane.operations.feedback import FeedbackItem, Taken, record_feedback
-from modelctl.controlplane.operations.inspecting import read_events, read_pairs, read_prediction, read_predictions
+from modelctl.controlplane.operations.inspecting import read_events, read_pairs, read_predictions
+from modelctl.controlplane.operations.searching import Example, Search, read_example, search_predictions
 from modelctl.controlplane.report.content import Report, write_report
+from modelctl.controlplane.report.curl import Curl, curl, remark
 from modelctl.controlplane.report.disagreement import preview
 from modelctl.controlplane.report.gathering import findings
 from modelctl.controlplane.report.markdown import markdown
@@ -29,11 +31,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PredictionQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Predictions that have all the given values."""
+    """Predictions that have all the given values. `where` (such as `label=fraud and latency>250ms`) and `since` (Unix
+    microseconds) look through one route: a page may then hold fewer than `limit` and still have a `next`."""
 
     arm: str | None = None
     outcome: str | None = None
     request_id: str | None = None
+    where: str = ""
+    since: int = 0
 
 
 class PairQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,12 +73,19 @@ class BodyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PredictionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction with its request and answer. `values` holds those of all instances when there were several."""
+    """A prediction with its request and answer. `values` holds those of all instances when there were several.
+
+    `pairs` are both answers where candidates were shown the request; `commands` ask each backend again, `remark` says what is to
+    be known of them, or why there are none.
+    """
 
     prediction: Prediction
     values: tuple[Value, ...]
     request: BodyView
     answer: BodyView
+    pairs: tuple["PairView", ...] = ()
+    commands: tuple[Curl, ...] = ()
+    remark: str = ""
 
 
 class SideView(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,18 +153,40 @@ def _named(text: str) -> tuple[tuple[str, str], ...]:
 
 async def list_predictions(call: Call) -> Page[Prediction]:
     query = call.query
+    if query.where or query.since:
+        return await call.run(search_predictions, _search(query), limit=query.limit)
     where = {name: getattr(query, name) for name in ("route", "arm", "outcome", "request_id")}
     return await call.run(read_predictions, where, limit=query.limit, cursor=query.cursor)
 
 
+def _search(query: PredictionQuery) -> Search:
+    """What both ways of asking say together. Raises InvalidInput."""
+    if not query.route:
+        raise InvalidInput("`where` and `since` look through the predictions of one route: name it in `route`")
+    named = (("arm", query.arm), ("outcome", query.outcome), ("request", query.request_id))
+    where = " and ".join([f'{name}="{value}"' for name, value in named if value] + ([query.where] if query.where else []))
+    return Search(route=query.route, where=where, since=query.since, cursor=query.cursor or "")
+
+
 async def show_prediction(call: Call) -> PredictionView:
-    found = await call.run(read_prediction, call.name())
+    example = await call.run(read_example, call.name())
+    found = example.detail
     return PredictionView(
         prediction=found.prediction,
         values=_values(found.values_json),
         request=_body(found.request),
         answer=_body(found.answer),
+        pairs=tuple(_pair(pair) for pair in example.pairs),
+        commands=_commands(example),
+        remark=remark(example.asked, found.request),
     )
+
+
+def _commands(example: Example) -> tuple[Curl, ...]:
+    if example.asked is None:
+        return ()
+    found = (curl(example.asked, example.detail.request, backend=one, path=example.path) for one in example.backends)
+    return tuple(one for one in found if one is not None)
 
 
 async def list_pairs(call: Call) -> Page[PairView]:

@@ -35,7 +35,7 @@ STATUSES: Mapping[type[ModelctlError], HTTPStatus] = MappingProxyType(
     }
 )
 
-_CODES = {
+CODES = {
     400: "malformed",
     403: "forbidden",
     404: "not-found",
@@ -73,7 +73,7 @@ def problem_for(error: Exception) -> Problem:
         return problem(status, error.code, detail=str(error))
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
-        return problem(status, _CODES.get(status.value, "error"), detail=_DETAILS.get(status.value, error.detail))
+        return problem(status, CODES.get(status.value, "error"), detail=_DETAILS.get(status.value, error.detail))
     log.error("a request failed in a way nobody foresaw", exc_info=error)
     detail = "the control plane failed in a way nobody foresaw; its log says more, and nothing was half done"
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail=detail)

@@ -7,7 +7,7 @@ from modelctl.store import catalog, decisions, reading
 from modelctl.store import engine as store
 from modelctl.store.catalog import Catalog, Event, StoredTable
 from modelctl.store.decisions import Decision
-from modelctl.store.reading import Page, Pair, Prediction, PredictionDetail
+from modelctl.store.reading import Page, Pair, Prediction
 
 
 def read_catalog(engine: Engine) -> Catalog:
@@ -50,12 +50,6 @@ def read_predictions(engine: Engine, where: dict[str, str | None], *, limit: int
     """Predictions whose columns have the values that are not None, newest first."""
     with store.reading(engine) as connection:
         return reading.predictions(connection, _where(**where), limit=limit, cursor=cursor)
-
-
-def read_prediction(engine: Engine, prediction: str) -> PredictionDetail:
-    """Raises NotFound."""
-    with store.reading(engine) as connection:
-        return reading.prediction_detail(connection, prediction)
 
 
 def read_pairs(engine: Engine, where: dict[str, str | int | None], *, limit: int, cursor: str | None) -> Page[Pair]:

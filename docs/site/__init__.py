@@ -1,0 +1,1 @@
+"""What `make docs` writes itself: the reference, from the code it describes."""
