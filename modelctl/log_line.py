@@ -45,14 +45,17 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
 _ERRORS = frozenset({"connection-failed", "tick-failed", "gave-up", "restart-failed"})
 _WARNINGS = frozenset(
     {
+        "answers-do-not-wait",
         "backend-not-reached",
         "breaker-open",
         "control-plane-unreachable",
         "endpoint-ejected",
         "endpoint-unhealthy",
         "endpoints-panic",
+        "evidence-dropped",
         "left",
         "name-unresolved",
+        "no-partition",
         "quarantine",
         "restarting",
         "shortage",
