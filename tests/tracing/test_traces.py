@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from opentelemetry.sdk.resources import Resource
 
@@ -115,6 +116,14 @@ def test_a_share_of_all_traces_is_chosen_by_their_ids() -> None:
     assert 1_000 < len(more) < 1_400
     assert set(few) <= set(more)
     assert not [one for one in records if list(spans(one, resource, ratio=0.0))]
+
+
+@pytest.mark.parametrize("left", [b"", b"[redacted]", b"00-x-y-01", f"00-{TRACE}-{PARENT}".encode(), b"\xff" * 55])
+def test_a_recorded_traceparent_that_is_none_begins_a_trace_under_the_requests_id(left: bytes) -> None:
+    one = record()
+    asked = msgspec.structs.replace(one.request, headers=((b"traceparent", left),))
+    (span,) = spans(msgspec.structs.replace(one, request=asked), Resource.create({}), ratio=1.0)
+    assert (span.context and span.context.trace_id.to_bytes(16), span.parent) == (one.id, None)
 
 
 def test_what_a_collector_does_not_take_is_counted_and_said_once() -> None:
