@@ -59,6 +59,7 @@ _WARNINGS = frozenset(
         "quarantine",
         "restarting",
         "shortage",
+        "sync-failed",
         "table-not-saved",
         "table-refused",
         "tls-files-refused",

@@ -39,7 +39,7 @@ def test_a_line_begins_as_ecs_wants_it_and_names_who_logs() -> None:
     }
 
 
-@pytest.mark.parametrize("event", ["evidence-dropped", "answers-do-not-wait", "no-partition", "breaker-open"])
+@pytest.mark.parametrize("event", ["evidence-dropped", "answers-do-not-wait", "no-partition", "sync-failed", "breaker-open"])
 def test_what_somebody_has_to_look_at_is_a_warning(event: str) -> None:
     assert level_of(event) == "warn"
 
