@@ -143,6 +143,22 @@ def test_what_a_collector_does_not_take_is_counted_and_said_once() -> None:
     assert said[-1][1] == {"sent": 1, "lost": 3}
 
 
+def test_a_collector_that_is_too_slow_costs_spans_which_is_said() -> None:
+    collector, said = Collector(), list[tuple[str, str]]()
+    tracer = Tracer(collector.url, 1.0, log=lambda event, **facts: said.append((event, str(facts.get("reason", "")))), most=5)
+    collector.open.clear()
+    tracer.take([record(0)])
+    until(lambda: collector.asked, what="a request")
+    tracer.take([record(number) for number in range(1, 9)])
+    assert tracer.lost == 3
+    collector.open.set()
+    until(lambda: len(collector.spans) == 6, what="the others")
+    tracer.close()
+    collector.stop()
+    assert said[0] == ("traces-lost", "the collector takes them more slowly than they come")
+    assert [event for event, _ in said] == ["traces-lost", "traces-sent-again", "traces-ended"]
+
+
 def test_a_collector_that_is_not_there_keeps_nobody_from_recording(
     servers: tuple[ModelServer, ModelServer], tmp_path: Path
 ) -> None:
