@@ -45,17 +45,21 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
 _ERRORS = frozenset({"connection-failed", "tick-failed", "gave-up", "restart-failed"})
 _WARNINGS = frozenset(
     {
+        "answers-do-not-wait",
         "backend-not-reached",
         "breaker-open",
         "control-plane-unreachable",
         "endpoint-ejected",
         "endpoint-unhealthy",
         "endpoints-panic",
+        "evidence-dropped",
         "left",
         "name-unresolved",
+        "no-partition",
         "quarantine",
         "restarting",
         "shortage",
+        "sync-failed",
         "table-not-saved",
         "table-refused",
         "tls-files-refused",

@@ -44,11 +44,17 @@ class PredictionRow(msgspec.Struct, frozen=True):
 
 
 class BodyShown(msgspec.Struct, frozen=True):
-    """A body's beginning as text, and how many bytes it had."""
+    """A body's beginning as text, and how many bytes it had; `note` says that it was left out."""
 
     preview: str = ""
     size: int = 0
     content_type: str = ""
+    note: str = ""
+
+    @property
+    def told(self) -> str:
+        """What there is of it, for people."""
+        return self.preview or self.note or "(empty)"
 
 
 class SideShown(msgspec.Struct, frozen=True):

@@ -14,9 +14,9 @@ def show_whole(found: Whole) -> None:
     row = found.prediction
     show(line(f"{row.request_id} · {moment(row.at)} · {row.arm} answered {row.value} ({row.outcome}, {row.status})", style="bold"))
     say(f"prediction {row.id}")
-    show(line(f"request: {found.request.preview or '(empty)'}"))
+    show(line(f"request: {found.request.told}"))
     if not found.pairs:
-        show(line(f"answer: {found.answer.preview or '(empty)'}"))
+        show(line(f"answer: {found.answer.told}"))
     for pair in found.pairs:
         show(line(f"\n{_relation(pair)}", style="bold"))
         show(_side_by_side(pair))
@@ -50,4 +50,4 @@ def _lines(side: SideShown) -> Iterator[str]:
     yield side.backend
     yield next((value for value in found if value is not None), f"no prediction: {side.problem or side.outcome}")
     yield f"{side.outcome}, {side.status}, {milliseconds(side.latency_us / 1_000)}"
-    yield side.answer.preview or "(empty)"
+    yield side.answer.told

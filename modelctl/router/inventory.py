@@ -39,6 +39,7 @@ class Inventory:
         for why, count in (("large", unread.large), ("late", unread.late), ("no_json", unread.no_json)):
             yield ("unread-bodies", why), count
         yield ("evidence-unwaited",), self._spool.unwaited
+        yield ("evidence-unsynced",), self._writer.unsynced
         tally = self._writer.tally()
         yield ("evidence-offered",), tally.offered
         yield ("evidence-accepted",), tally.accepted

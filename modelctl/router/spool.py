@@ -15,6 +15,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -163,7 +164,7 @@ class SpoolWriter:
         self._told = 0.0
         self._untold = False
         self._full = ""
-        self._syncer = Syncer()
+        self._syncer = Syncer(report)
         try:
             self._open()
         except OSError as error:
@@ -178,6 +179,11 @@ class SpoolWriter:
     def backlog(self) -> int:
         """Bytes handed over and not yet written. Each side writes its own counter, so no lock is needed."""
         return self._put_bytes - self._done_bytes
+
+    @property
+    def unsynced(self) -> int:
+        """Syncs that failed since the boot."""
+        return self._syncer.failed
 
     def tally(self) -> Tally:
         """The counts so far, as they stand behind the newest batch."""
@@ -236,8 +242,7 @@ class SpoolWriter:
         """Waits for the disk only where each batch is synced: as long as it takes, nothing is written."""
         if self._dirty and self._fsync == EACH_BATCH:
             self._dirty = False
-            with suppress(OSError):  # whether there is room for more, writing tells
-                os.fdatasync(self._file)
+            self._syncer.attempt(partial(os.fdatasync, self._file))
         elif self._dirty and not self._syncer.busy:
             self._dirty = False
             self._syncer.sync(self._file)
@@ -252,8 +257,7 @@ class SpoolWriter:
 
     def _sync_folder(self) -> None:
         if self._fsync == EACH_BATCH:
-            with suppress(OSError):
-                sync_folder(self._folder)
+            self._syncer.attempt(partial(sync_folder, self._folder))
         elif self._fsync == IN_INTERVALS:
             self._syncer.sync_folder(self._folder)
 

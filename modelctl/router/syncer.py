@@ -1,21 +1,26 @@
 """Syncs to the disk in a thread of its own: a sync may take as long as the disk likes, and writing goes on meanwhile.
 
-One that fails is not tried again: the system may take for written what is not, so a second one that succeeds would prove nothing.
+One that fails is counted and told, and not tried again: the system may take for written what is not, so a second one that succeeds
+would prove nothing.
 """
 
 import os
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from modelctl.router.roster import Report
+
 
 class Syncer:
-    """Does one thing after another, in the order they were asked for."""
+    """Does one thing after another, in the order they were asked for. `report(event, text)` hears when the disk begins to fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._failing = False
+        self.failed = 0
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._asked = 0
         self._done = 0
@@ -40,6 +45,18 @@ class Syncer:
         """The same of its entries."""
         self._ask(partial(sync_folder, folder))
 
+    def attempt(self, task: Callable[[], None]) -> None:
+        """Does it now, in the caller's thread. That it fails is counted and told, as of what is done in the other one."""
+        try:
+            task()
+        except OSError as error:
+            self.failed += 1
+            if not self._failing:
+                self._failing = True
+                self._report("sync-failed", f"what was written last may not survive a loss of power: {error}")
+        else:
+            self._failing = False
+
     def close(self) -> None:
         """Do what was asked, and end the thread. Waits for the disk."""
         self._queue.put(None)
@@ -51,8 +68,7 @@ class Syncer:
 
     def _run(self) -> None:
         while (task := self._queue.get()) is not None:
-            with suppress(OSError):
-                task()
+            self.attempt(task)
             self._done += 1
 
 

@@ -70,7 +70,7 @@ class CompiledRoute:
     def trace(self) -> "CompiledRoute":
         """Itself, which from now on records whose child a request is and gives copies spans of their own."""
         self.traced = True
-        self.fields = tuple({*self.fields, b"traceparent"})
+        self.fields = tuple(dict.fromkeys((*self.fields, b"traceparent")))
         return self
 
     def decide(self, unit: bytes) -> Decision:

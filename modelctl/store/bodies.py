@@ -4,6 +4,7 @@ Small bodies stay as they are: compressing one costs a tenth of what recording i
 takes a thousand. docs/evidence.md has the figures.
 """
 
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -20,10 +21,18 @@ _LEVEL = 1
 _MOST = 16 * 1024 * 1024  # the largest capture limit of a route
 _REMEMBERED, _REMEMBERED_BYTES = 64, 64 * 1024
 
-_compress = zstandard.ZstdCompressor(level=_LEVEL).compress
-_decompress = zstandard.ZstdDecompressor().decompress
-
 Stored = tuple[str, bytes]
+
+
+class _Zstandard(threading.local):
+    """Each thread's own: a context of Zstandard serves one call at a time, and takes the process down when two threads share it."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=_LEVEL).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstandard = _Zstandard()
 
 
 def stored(body: bytes) -> Stored:
@@ -35,7 +44,7 @@ def stored(body: bytes) -> Stored:
 
 
 def _packed(body: bytes) -> Stored:
-    packed = _compress(body)
+    packed = _zstandard.compress(body)
     return (ZSTD, packed) if len(packed) * 8 <= len(body) * 7 else (AS_IT_IS, body)
 
 
@@ -54,6 +63,6 @@ def body_of(row: Row[Any], prefix: str) -> bytes:
     if how != ZSTD:
         raise Corrupt(f"a body is stored as {how!r}, which this program does not know: it was written by a newer modelctl")
     try:
-        return _decompress(data, max_output_size=_MOST)
+        return _zstandard.decompress(data, max_output_size=_MOST)
     except zstandard.ZstdError as error:
         raise Corrupt(f"a stored body cannot be read: {error}") from error

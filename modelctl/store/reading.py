@@ -30,12 +30,18 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Body(msgspec.Struct, frozen=True):
-    """A captured body: the first `len(body)` of `size` bytes, as they were on the wire."""
+    """A captured body: the first `len(body)` of `size` bytes, as they were on the wire; none where sampling left it out."""
 
     content_type: str
     encoding: str
     body: bytes
     size: int
+    sampled_out: bool = False
+
+    @property
+    def note(self) -> str:
+        """Why nothing of it is here; empty where that needs no word."""
+        return "not kept: the request is not in the sample of bodies that its route keeps" if self.sampled_out and self.size else ""
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,7 +254,9 @@ def _whole(cursor: str) -> int:
 def read_body(row: Row[Any], prefix: str) -> Body:
     """One of the bodies that a row of `prediction` or `pair` holds. Raises Corrupt."""
     columns = row._mapping
-    return Body(columns[f"{prefix}_type"], columns[f"{prefix}_encoding"], body_of(row, prefix), columns[f"{prefix}_size"])
+    sampled_out = not columns.get("bodies_kept", 1)  # those that look for examples do not ask for it
+    names = (columns[f"{prefix}_type"], columns[f"{prefix}_encoding"])
+    return Body(*names, body_of(row, prefix), columns[f"{prefix}_size"], sampled_out)
 
 
 def _side(row: Row[Any], side: str) -> Side:

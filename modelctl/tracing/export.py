@@ -26,12 +26,14 @@ OLDEST = 3_600_000_000  # µs: what is imported or was left behind for longer is
 class Tracer:
     """Takes what has been recorded. A collector that is slow or gone costs spans, which are counted and logged; nobody waits."""
 
-    def __init__(self, endpoint: str, ratio: float, *, log: Log) -> None:
+    def __init__(self, endpoint: str, ratio: float, *, log: Log, most: int = MOST_WAITING) -> None:
         self._ratio = ratio
         self._log = log
         self._resource = Resource.create({"service.name": "modelctl", "service.version": __version__})
         self._exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=SEND_SECONDS)
         self._waiting: deque[ReadableSpan] = deque()
+        self._most = most
+        self._spilled = False
         self._some = threading.Event()
         self._stopping = False
         self._losing = False
@@ -48,10 +50,11 @@ class Tracer:
             if served.at < oldest or served.context.reason == Reason.REPLAY:
                 continue
             for span in spans(record, self._resource, ratio=self._ratio):
-                if len(self._waiting) < MOST_WAITING:
+                if len(self._waiting) < self._most:
                     self._waiting.append(span)
                 else:
                     self.lost += 1
+                    self._spilled = True
         self._some.set()
 
     def close(self) -> None:
@@ -76,6 +79,12 @@ class Tracer:
             self.sent += len(part)
         else:
             self.lost += len(part)
-        if done == self._losing:
-            self._losing = not done
-            self._log("traces-sent-again" if done else "traces-lost", reason="" if done else "the collector does not take them")
+        self._tell("" if done else "the collector does not take them")
+
+    def _tell(self, reason: str) -> None:
+        """Says that spans are lost, and when they are sent again. Those that found no room since the last request are lost too."""
+        spilled, self._spilled = self._spilled, False
+        reason = reason or ("the collector takes them more slowly than they come" if spilled else "")
+        if bool(reason) != self._losing:
+            self._losing = bool(reason)
+            self._log("traces-lost" if reason else "traces-sent-again", reason=reason)

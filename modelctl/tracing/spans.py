@@ -1,5 +1,6 @@
 """A span for each leg of a request, from its record: the ids are those that its backend got in `traceparent`."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from modelctl.evidence import Answer, Compared, Served, copy_span
 
 TRACEPARENT = b"traceparent"
 SCOPE = InstrumentationScope("modelctl.router")
+_PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _EVERY = 1 << 56  # the last 7 bytes of a trace id are random (W3C Trace Context Level 2, 3.2.2.3), also those of a UUIDv7
 
 
@@ -29,7 +31,7 @@ class Leg(NamedTuple):
 def spans(record: Served | Compared, resource: Resource, *, ratio: float) -> Iterator[ReadableSpan]:
     """The span of the leg that this record is about; none where the client's trace, or by its id a share of all, is not sampled."""
     served = record if isinstance(record, Served) else record.served
-    parent = next((value for name, value in served.request.headers if name == TRACEPARENT), b"").decode("latin-1")
+    parent = _parent(served)
     trace = int(parent[3:35] or served.id.hex(), 16)
     if (parent and not int(parent[-2:], 16) & 1) or trace % _EVERY >= ratio * _EVERY:
         return
@@ -40,6 +42,12 @@ def spans(record: Served | Compared, resource: Resource, *, ratio: float) -> Ite
     else:
         copy = _context(trace, int.from_bytes(copy_span(served.id, record.shadow.backend)))
         yield _span(Leg(served, record.shadow, copy, own, (Link(own),)), resource)
+
+
+def _parent(served: Served) -> str:
+    """The client's traceparent; empty without one, and where an import or the route's redaction left something else."""
+    value = next((value for name, value in served.request.headers if name == TRACEPARENT), b"")
+    return value.decode() if _PARENT.fullmatch(value) else ""
 
 
 def _context(trace: int, span: int, *, remote: bool = False) -> SpanContext:

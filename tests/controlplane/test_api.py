@@ -270,6 +270,14 @@ def test_predictions_are_found_by_what_they_have(stocked: httpx.Client, lite: En
     assert stocked.get("/v1/predictions/p3").status_code == 404
 
 
+def test_a_prediction_says_that_its_bodies_were_left_out_by_sampling(stocked: httpx.Client, lite: Engine) -> None:
+    store_prediction(lite, "p1", request_size=13, bodies_kept=0, request_body=b"", answer_body=b"", answer_size=0)
+    store_prediction(lite, "p2", request_size=13)
+    left_out, kept = (stocked.get(f"/v1/predictions/{name}").json() for name in ("p1", "p2"))
+    assert left_out["request"]["note"] == "not kept: the request is not in the sample of bodies that its route keeps"
+    assert (left_out["answer"]["note"], kept["request"]["note"]) == ("", "")
+
+
 def test_feedback_comes_alone_or_in_lists(stocked: httpx.Client) -> None:
     assert post(stocked, "/v1/feedback", {"request_id": "r1", "value": "fraud"}).json()["accepted"] == 1
     many = [{"request_id": f"r{number}", "value": number} for number in range(2, 5)]

@@ -69,6 +69,13 @@ def test_units_that_are_kept_on_their_arm_may_be_dropped_together() -> None:
     assert judged(sticky, [*arms(50_000), *dropped(30, 400)]).faults == ()
 
 
+def test_pairs_that_asked_again_are_counted_once_among_the_recorded_ones() -> None:
+    of: Rollout = gated(SHADOW, GATE)
+    seen = [*counts("b", "funnel", {"paired": 9_000, "duplicate": 4_000}), *counts("b", "pair_dropped", {"disk-full": 200})]
+    (gap,) = gaps_of(evidence(of, seen))
+    assert (gap.pairs, gap.recorded, gap.needed) == (True, 9_000, 800)
+
+
 def test_dropped_pairs_withhold_the_verdict_of_a_shadow() -> None:
     of: Rollout = gated(SHADOW, GATE)
     assert judged(of, pairs(0, 0, 9_000)).word == "promote"

@@ -129,3 +129,21 @@ def test_a_control_plane_answers_with_what_its_workers_told(api: httpx.Client) -
     rich = api.get("/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"})
     assert rich.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert rich.text.endswith("# EOF\n")
+
+
+def test_counts_of_another_version_of_the_router_break_no_scrape(api: httpx.Client) -> None:
+    words: tuple[Key, ...] = (
+        (),
+        ("requests",),
+        ("requests", "fraud", "old", "ok", "more"),
+        ("requests-durations", "x"),
+        ("new", "x"),
+    )
+    told = report(
+        1, changes=(*((key, 1) for key in words), (OK, 2)), gauges=tuple(Gauge(key, 1) for key in (*words, ("inflight", "x")))
+    )
+    sent = api.post("/internal/counts", content=msgspec.json.encode(told), headers={"content-type": "application/json"})
+    assert sent.status_code == 204
+    answer = api.get("/metrics")
+    assert answer.status_code == 200
+    assert 'modelctl_requests_total{route="fraud",arm="old",outcome="ok"} 2' in answer.text.splitlines()

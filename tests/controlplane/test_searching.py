@@ -109,6 +109,13 @@ def test_one_prediction_is_shown_with_both_answers_and_the_command_that_asks_aga
     assert main(["predictions", "--id", "r2", "--follow"]) == 2
 
 
+@pytest.mark.usefixtures("some")
+def test_one_prediction_says_that_sampling_left_its_bodies_out(capsys: pytest.CaptureFixture[str], engine: Engine) -> None:
+    store_prediction(engine, "9" * 32, request_body=b"", request_size=9, answer_body=b"", answer_size=9, bodies_kept=0)
+    assert main(["predictions", "--id", "9" * 32]) == 0
+    assert capsys.readouterr().out.count("not in the sample of bodies") == 2
+
+
 def test_a_search_looks_through_a_bounded_number_of_rows_and_says_where_to_go_on(
     engine: Engine, url: str, database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

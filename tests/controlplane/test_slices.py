@@ -11,6 +11,7 @@ from scipy.stats import norm
 from modelctl.conduct import Conduct
 from modelctl.controlplane.judgement.comparing import compare
 from modelctl.controlplane.judgement.comparison import Evidence, Row
+from modelctl.controlplane.judgement.figures import how_many
 from modelctl.controlplane.judgement.judging import judge
 from modelctl.controlplane.judgement.levels import fire_alpha, planned
 from modelctl.controlplane.judgement.needed import metrics_for
@@ -75,6 +76,11 @@ def test_a_slice_where_the_predictions_differ_more_than_elsewhere_stands_out() -
     answer = found(evidence(stream(model("old", other=0.02), new, count=3_000, seed=3)))
     first = next(one for one in answer.first if one.kind == "different predictions")
     assert (first.dimension, first.value, first.flagged, first.direction) == ("device", "tv", True, "more")
+
+
+@pytest.mark.parametrize(("n", "words"), [(1, "1 comparison"), (2, "2 comparisons"), (1_200, "1,200 comparisons")])
+def test_one_comparison_is_said_as_one(n: int, words: str) -> None:
+    assert how_many(n, "comparison") == words
 
 
 def test_slices_never_decide() -> None:

@@ -48,6 +48,14 @@ def test_asking_for_the_key_gives_nobody_a_session(locked: Reader) -> None:
     assert locked.open("/").path == "/sign-in"
 
 
+@pytest.mark.parametrize("other", ['settings={"a": 1}', "a[b]=1", "bare", 'x="unclosed'])
+def test_a_cookie_of_another_program_on_this_host_ends_no_session(locked: Reader, other: str) -> None:
+    session = next(iter(signed_in(locked).client.cookies.jar))
+    locked.client.cookies.clear()
+    answer = locked.client.get("/v1/status", headers={"cookie": f"{other}; {session.name}={session.value}"})
+    assert answer.status_code == 200
+
+
 def test_a_session_reads_everything_and_changes_by_forms_alone(locked: Reader) -> None:
     client = signed_in(locked).client
     assert client.get("/v1/status").status_code == 200

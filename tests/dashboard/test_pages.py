@@ -206,6 +206,24 @@ def test_words_of_clients_and_models_stay_words(reader: Reader, engine: Engine) 
         assert not [tag for tag, _ in page.tags if tag == "img"]
 
 
+def test_a_page_says_that_bodies_were_left_out_by_sampling(reader: Reader, engine: Engine) -> None:
+    start(engine, route="fraud", candidates=("b",))
+    store_prediction(engine, "p1", request_body=b"", request_size=9, answer_body=b"", answer_size=9, bodies_kept=0)
+    assert reader.open("/predictions/p1").text.count("not in the sample of bodies") == 2
+
+
+def test_text_that_no_page_can_hold_is_replaced(reader: Reader, engine: Engine) -> None:
+    """Half a character pair, which is legal in JSON and no character, and marks that turn the direction of what follows."""
+    odd = b'{"why": "half \\ud800 and turned \\u202e", "n": 1}'
+    start(engine, route="fraud", candidates=("b",))
+    store_prediction(engine, "p1", request_body=odd, request_size=len(odd))
+    store_pair(engine, "p1", agree=0, baseline_body=odd, baseline_size=len(odd), candidate_body=b'{"n": 2}', candidate_size=8)
+    for path in ("/predictions/p1", "/pairs/p1/b"):
+        page = reader.open(path)
+        assert page.status == 200
+        assert "half \ufffd and turned \ufffd" in page.text
+
+
 def test_predictions_are_found_by_what_they_have_and_page_by_page(reader: Reader, engine: Engine) -> None:
     for number in range(60):
         outcome = {"outcome": "backend_error", "status": 500} if number == 3 else {}

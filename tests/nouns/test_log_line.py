@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelctl.log_line import LogEntry, LogSource, for_people, human_line, log_line, timestamp
+from modelctl.log_line import LogEntry, LogSource, for_people, human_line, level_of, log_line, timestamp
 
 AT = 1_795_254_806_229
 ROUTER = LogSource("router", 17, "w-0")
@@ -37,6 +37,16 @@ def test_a_line_begins_as_ecs_wants_it_and_names_who_logs() -> None:
         "service.node.name": "w-0",
         "labels": {"file": "x"},
     }
+
+
+@pytest.mark.parametrize("event", ["evidence-dropped", "answers-do-not-wait", "no-partition", "sync-failed", "breaker-open"])
+def test_what_somebody_has_to_look_at_is_a_warning(event: str) -> None:
+    assert level_of(event) == "warn"
+
+
+@pytest.mark.parametrize("event", ["evidence-kept", "answers-wait", "breaker-closed", "started"])
+def test_what_is_well_again_is_no_warning(event: str) -> None:
+    assert level_of(event) == "info"
 
 
 def test_a_traceback_becomes_an_error_of_its_type() -> None:

@@ -172,6 +172,7 @@ def test_a_sqlite_file_that_somebody_locks_for_long_loses_nothing(sqlite_url: st
         other.execute("ROLLBACK")
         other.close()
         _until(lambda: _committed(sqlite_url) == 20)
+        _until(lambda: recorder.names()[2:] != [])  # the line comes behind the commit
         assert recorder.names() == ["start", "waiting", "resumed"]
         assert recorder.end(signal.SIGTERM) == 0
 
@@ -184,6 +185,7 @@ def test_it_waits_for_the_schema_with_one_line_that_says_what_to_run(empty_datab
         assert "modelctl db upgrade --database" in recorder.events()[-1]["message"]
         schema.upgrade(empty_database_url)
         _until(lambda: _committed(empty_database_url) == 20)
+        _until(lambda: recorder.names()[2:] != [])  # the line comes behind the commit
         assert recorder.names() == ["start", "waiting", "resumed"]
         assert recorder.end(signal.SIGINT) == 0
 

@@ -1,5 +1,6 @@
 """Sync mode: who has an answer, whole, has it in the spool. What cannot be written is waited for within bounds."""
 
+import errno
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ from modelctl.errors import InvalidSettings
 from modelctl.evidence import SEGMENT_SUFFIX, Served, Tally, encode
 from modelctl.router.spool import Batch, SpoolWriter
 from modelctl.router.sync_spool import PATIENCE
+from modelctl.router.syncer import Syncer
 from modelctl.settings import read_settings
 from modelctl.traffic import Backend, Capture, Route, RoutingTable
 from tests.router.conftest import SHORT, baseline, candidate
@@ -327,6 +329,37 @@ def test_a_sync_that_takes_long_holds_no_batch(tmp_path: Path, monkeypatch: pyte
     assert not any(written)
     go.set()
     writer.close()
+
+
+@pytest.mark.parametrize("fsync", ["interval", "batch"])
+def test_a_sync_that_fails_holds_no_batch_and_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fsync: str) -> None:
+    def refusing(file: int) -> None:
+        raise OSError(errno.EIO, f"cannot sync {file}")
+
+    said: list[str] = []
+    written: list[bool] = []
+    monkeypatch.setattr(os, "fdatasync", refusing)
+    writer = SpoolWriter(tmp_path / "spool", 1 << 30, fsync=fsync, report=lambda event, _: said.append(event))
+    record = encode(Tally(0, 0, {}))
+    writer.put(Batch([record], 1, len(record), 0, told=lambda: written.append(True)))
+    assert eventually(lambda: written == [True])
+    writer.close()
+    assert writer.unsynced >= 1
+    assert said == ["sync-failed"]
+
+
+def test_the_log_says_once_when_syncs_begin_to_fail(tmp_path: Path) -> None:
+    said: list[str] = []
+    syncer = Syncer(lambda event, _: said.append(event))
+    reading, unsyncable = os.pipe()
+    file = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    for one in (unsyncable, unsyncable, file, unsyncable):
+        syncer.sync(one)
+    syncer.close()
+    for one in (reading, unsyncable, file):
+        os.close(one)
+    assert said == ["sync-failed", "sync-failed"]
+    assert syncer.failed == 3
 
 
 def test_other_words_for_mode_and_fsync_are_refused_with_those_there_are() -> None:

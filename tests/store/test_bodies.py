@@ -2,6 +2,7 @@
 
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -66,6 +67,14 @@ def test_small_bodies_and_those_that_do_not_get_smaller_stay_as_they_are() -> No
     how, data = bodies.stored(LARGE)
     assert how == bodies.ZSTD
     assert len(data) * 2 < len(LARGE)
+
+
+def test_bodies_are_packed_and_read_in_many_threads_at_once() -> None:
+    large = [json.dumps([random.Random(seed).random() for _ in range(20_000)]).encode() for seed in range(4)]
+    with ThreadPoolExecutor(8) as threads:
+        packed = list(threads.map(bodies.stored, large * 20))
+        assert {how for how, _ in packed} == {bodies.ZSTD}
+        assert list(threads.map(lambda one: _body(*one), packed)) == large * 20
 
 
 def test_a_body_that_this_program_cannot_read_is_an_error_and_not_an_empty_body() -> None:

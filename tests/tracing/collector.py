@@ -23,11 +23,13 @@ class Span(NamedTuple):
 
 
 class Collector:
-    """`refuses` makes it answer 400."""
+    """`refuses` makes it answer 400; while `open` is cleared, nobody gets an answer."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.refuses = False
+        self.open = threading.Event()
+        self.open.set()
         self.asked = 0
         collector = self
 
@@ -50,6 +52,7 @@ class Collector:
             body = gzip.decompress(body)
         assert handler.path == "/v1/traces"
         self.asked += 1
+        self.open.wait(10)
         if not self.refuses:
             self.spans += _spans(ExportTraceServiceRequest.FromString(body))
         handler.send_response(400 if self.refuses else 200)

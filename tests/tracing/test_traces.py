@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from opentelemetry.sdk.resources import Resource
 
@@ -117,6 +118,14 @@ def test_a_share_of_all_traces_is_chosen_by_their_ids() -> None:
     assert not [one for one in records if list(spans(one, resource, ratio=0.0))]
 
 
+@pytest.mark.parametrize("left", [b"", b"[redacted]", b"00-x-y-01", f"00-{TRACE}-{PARENT}".encode(), b"\xff" * 55])
+def test_a_recorded_traceparent_that_is_none_begins_a_trace_under_the_requests_id(left: bytes) -> None:
+    one = record()
+    asked = msgspec.structs.replace(one.request, headers=((b"traceparent", left),))
+    (span,) = spans(msgspec.structs.replace(one, request=asked), Resource.create({}), ratio=1.0)
+    assert (span.context and span.context.trace_id.to_bytes(16), span.parent) == (one.id, None)
+
+
 def test_what_a_collector_does_not_take_is_counted_and_said_once() -> None:
     collector, said = Collector(), list[tuple[str, dict[str, object]]]()
     tracer = Tracer(collector.url, 1.0, log=lambda event, **facts: said.append((event, facts)))
@@ -132,6 +141,22 @@ def test_what_a_collector_does_not_take_is_counted_and_said_once() -> None:
     assert [span.failed for span in collector.spans] == [True]
     assert [event for event, _ in said] == ["traces-lost", "traces-sent-again", "traces-ended"]
     assert said[-1][1] == {"sent": 1, "lost": 3}
+
+
+def test_a_collector_that_is_too_slow_costs_spans_which_is_said() -> None:
+    collector, said = Collector(), list[tuple[str, str]]()
+    tracer = Tracer(collector.url, 1.0, log=lambda event, **facts: said.append((event, str(facts.get("reason", "")))), most=5)
+    collector.open.clear()
+    tracer.take([record(0)])
+    until(lambda: collector.asked, what="a request")
+    tracer.take([record(number) for number in range(1, 9)])
+    assert tracer.lost == 3
+    collector.open.set()
+    until(lambda: len(collector.spans) == 6, what="the others")
+    tracer.close()
+    collector.stop()
+    assert said[0] == ("traces-lost", "the collector takes them more slowly than they come")
+    assert [event for event, _ in said] == ["traces-lost", "traces-sent-again", "traces-ended"]
 
 
 def test_a_collector_that_is_not_there_keeps_nobody_from_recording(

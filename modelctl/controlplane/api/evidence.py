@@ -64,12 +64,13 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class BodyView(msgspec.Struct, frozen=True, kw_only=True):
-    """A captured body: its beginning as text, and how many bytes it had."""
+    """A captured body: its beginning as text, and how many bytes it had. `note` says that sampling left it out."""
 
     content_type: str
     encoding: str
     size: int
     preview: str
+    note: str = ""
 
 
 class PredictionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +211,7 @@ def _values(text: str | None) -> tuple[Value, ...]:
 
 
 def _body(body: Body) -> BodyView:
-    return BodyView(content_type=body.content_type, encoding=body.encoding, size=body.size, preview=preview(body))
+    return BodyView(content_type=body.content_type, encoding=body.encoding, size=body.size, preview=preview(body), note=body.note)
 
 
 def _side(side: Side) -> SideView:

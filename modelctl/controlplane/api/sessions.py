@@ -8,7 +8,8 @@ forms to the browser that was shown them.
 import hashlib
 import hmac
 import secrets
-from http.cookies import CookieError, SimpleCookie
+
+from starlette.requests import cookie_parser
 
 COOKIE = "modelctl"
 LASTS = 12 * 3_600_000_000
@@ -61,9 +62,5 @@ class Sessions:
 
 
 def cookie_in(header: str) -> str:
-    """The session in a Cookie field; empty without one."""
-    try:
-        found = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """The session in a Cookie field; empty without one. Other programs on this host may set cookies of any form beside it."""
+    return cookie_parser(header).get(COOKIE, "")

@@ -113,10 +113,11 @@ def _into(folder: Path, chosen: Sequence[Path]) -> Requeued:
 def _chosen(spools: Path, asked: Asked) -> list[Path]:
     there = list(_frames_in(spools))
     if asked.ids:
-        missing = sorted(set(asked.ids) - {path.stem for path in there})
+        wanted = set(asked.ids)
+        missing = sorted(wanted - {path.stem for path in there})
         if missing:
             raise NotFound(f"nothing is set aside under {', '.join(missing[:5])}: nothing was requeued; it may have been before")
-        return [path for path in there if path.stem in asked.ids]
+        return [path for path in there if path.stem in wanted]
     return [path for path in there if asked.text in _reason(path)]
 
 

@@ -1,4 +1,5 @@
-"""From a template and values to HTML: every value is escaped, and one that is missing is a fault, not an empty place."""
+"""From a template and values to HTML: every value is escaped, what no page can hold is replaced, and a value that is missing is a
+fault, not an empty place."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -10,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelctl.controlplane.dashboard import words
 from modelctl.controlplane.figures.style import STYLE
+from modelctl.controlplane.figures.svg import holdable
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
@@ -35,6 +37,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=holdable,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,

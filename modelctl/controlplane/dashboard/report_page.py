@@ -20,7 +20,7 @@ async def show(visit: Visit) -> Response:
 
 
 def _page(engine: Engine, visit: Visit, *, rollout: int | None) -> str:
-    """Says itself of when it is; of two that are asked for at once the second is the first."""
+    """Says itself of when it is; one that was written a few seconds ago is shown again."""
     name = visit.name()
 
     def write() -> str:

@@ -46,7 +46,9 @@ def beside(baseline: Body, candidate: Body) -> Beside | None:
 
 
 def text_of(body: Body) -> str:
-    """What a page shows of a body: JSON with a line for each field, other text as it is."""
+    """What a page shows of a body: JSON with a line for each field, other text as it is, or why there is none."""
+    if body.note:
+        return body.note
     answer = _answer(body)
     try:
         return json.dumps(parsed(decoded(answer)), indent=2, ensure_ascii=False)[:SHOWN]

@@ -37,6 +37,11 @@ def plain(text: str) -> str:
     return _BIDI.sub("\ufffd", _NOT_XML.sub("\ufffd", text))
 
 
+def holdable(value: object) -> object:
+    """What a template writes, `plain` where it is text; a figure is markup already."""
+    return plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
 def label(text: str, *, at: tuple[float, float], class_: str = "", most: int = 0) -> str:
     """Words at a place, of at most `most` characters; the whole of them shows as the tooltip."""
     shown = cut(text, most) if most else text

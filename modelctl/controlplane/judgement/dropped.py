@@ -91,6 +91,5 @@ def _answers(evidence: Evidence, arm: str) -> Gap:
 
 
 def _pairs(evidence: Evidence, candidate: str) -> Gap:
-    funnel = evidence.sums.counts(candidate, "funnel")
-    recorded = funnel.get("paired", 0) + funnel.get("duplicate", 0)
+    recorded = evidence.sums.counts(candidate, "funnel").get("paired", 0)  # those that asked again are among them
     return Gap(arm=candidate, pairs=True, recorded=recorded, dropped=evidence.sums.counts(candidate, "pair_dropped"))

@@ -29,6 +29,11 @@ def amount(number: float | None, unit: str) -> str:
     return f"{number:.4g}"
 
 
+def how_many(n: int, noun: str) -> str:
+    """1 pair, 2 pairs."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def duration(milliseconds: float) -> str:
     """3m 04s, 1h 40m, 2d 3h: the two largest units."""
     seconds = int(milliseconds // SECOND)

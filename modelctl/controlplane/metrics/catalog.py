@@ -103,6 +103,13 @@ METRICS: tuple[Metric, ...] = (
         "Sync mode: answers that went out before their records were written",
         "evidence-unwaited",
     ),
+    Metric(
+        "modelctl_evidence_unsynced_total",
+        Type.COUNTER,
+        (),
+        "Syncs to the disk that failed: what was written before may not survive a loss of power",
+        "evidence-unsynced",
+    ),
     COMMITTED,
     QUARANTINED,
     DUPLICATE,

@@ -41,8 +41,9 @@ def _told(metric: Metric, scene: Scene, *, gauges: dict[Key, list[float]]) -> Se
     if metric.type is Type.HISTOGRAM:
         return list(_durations(metric, scene.totals))
     if metric.type is Type.COUNTER:
-        return _counts(metric, dict(matching(scene.totals.counts, metric.source)), table=scene.table)
-    found = [Sample(key[1:], metric.together(values)) for key, values in gauges.items() if key[0] == metric.source]
+        return _counts(metric, dict(matching(scene.totals.counts, metric.source, words=len(metric.labels))), table=scene.table)
+    measured = matching(gauges, metric.source, words=len(metric.labels))
+    found = [Sample(labels, metric.together(values)) for labels, values in measured]
     return found if found or metric.labels else [Sample((), 0)]
 
 
@@ -70,9 +71,9 @@ def _expected(metric: Metric, table: RoutingTable) -> Iterator[Key]:
 def _durations(metric: Metric, totals: Totals) -> Iterator[Durations]:
     group = f"{metric.source}-durations"
     buckets: dict[Key, dict[str, int]] = defaultdict(dict)
-    for (route, arm, edge), count in matching(totals.counts, group):
+    for (route, arm, edge), count in matching(totals.counts, group, words=3):
         buckets[route, arm][edge] = count
-    took = dict(matching(totals.counts, f"{metric.source}-took"))
+    took = dict(matching(totals.counts, f"{metric.source}-took", words=2))
     for place, counts in buckets.items():
         yield Durations(place, counts, took.get(place, 0) / 1e6, totals.exemplars.get((group, *place), {}))
 

@@ -6,10 +6,11 @@ anew. One event loop owns a Totals, so nothing here takes a lock.
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from modelctl.counts import Exemplar, Gauge, Key, Report, bucket_of
 
+T = TypeVar("T")
 SILENT_AFTER = 15_000_000  # a worker reports at least every six seconds
 FORGOTTEN_AFTER = 86_400_000_000
 MOST_REMEMBERED = 3_600  # of a spool's reports: an hour, more coarsely beyond
@@ -112,6 +113,6 @@ class Totals:
             del self._boots[name]
 
 
-def matching(counts: Mapping[Key, int], source: str) -> Iterator[tuple[Key, int]]:
-    """The counts of one source, by the rest of their keys."""
-    return ((key[1:], count) for key, count in counts.items() if key[0] == source)
+def matching(numbers: Mapping[Key, T], source: str, *, words: int) -> Iterator[tuple[Key, T]]:
+    """The numbers of one source, by the rest of their keys, of so many words: a router of another version may send others."""
+    return ((key[1:], number) for key, number in numbers.items() if key[:1] == (source,) and len(key) == words + 1)

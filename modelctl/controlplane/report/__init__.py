@@ -1,1 +1,3 @@
-"""What people read: the content of reports and of `status`, and its Markdown. Pure: stored sums come in as values."""
+"""What people read: the content of reports and of `status`, as a page and as Markdown.
+
+Pure but for `gathering`, `status`, `backlog` and `endings`, which read."""

@@ -1,14 +1,13 @@
 """The report as Markdown: the same content, top to bottom, for a terminal, a pull request or a chat. Pure."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 from modelctl.controlplane.judgement.comparison import Row
 from modelctl.controlplane.judgement.figures import amount, figure, share
 from modelctl.controlplane.judgement.funnel import STAGES
 from modelctl.controlplane.report.content import Report, Trust
 from modelctl.controlplane.report.details_markdown import companion_lines, detail_lines, method_link, truth_lines
-from modelctl.controlplane.report.drawn import age
+from modelctl.controlplane.report.drawn import age, moment
 from modelctl.controlplane.report.markdown_text import code, table
 from modelctl.controlplane.report.parts_markdown import (
     NOISE_OFF,
@@ -58,7 +57,7 @@ def _head(report: Report) -> Iterator[str]:
     yield f"- rollout {rollout.id} ({rollout.phase}): {rollout.strategy} of {candidates} against {rollout.baseline}"
     if rollout.steps:
         yield f"- step {rollout.step + 1} of {len(rollout.steps)}: {rollout.steps[rollout.step]}"
-    yield f"- evidence {age(report.evidence_at, report.generated_at)}, report of {_moment(report.generated_at)}"
+    yield f"- evidence {age(report.evidence_at, report.generated_at)}, report of {moment(report.generated_at)}"
     for need in verdict.needs:
         yield f"- open: {need}"
     for command in verdict.commands:
@@ -78,7 +77,7 @@ def _trust(trust: Trust) -> Iterator[str]:
     )
     yield ""
     stages = [
-        (str(stage.id), _moment(stage.opened_at * 1000), _shares(stage.answers), _shares(stage.shown), _counts(stage.requests))
+        (str(stage.id), moment(stage.opened_at * 1000), _shares(stage.answers), _shares(stage.shown), _counts(stage.requests))
         for stage in trust.stages
     ]
     yield from table(("stage", "since", "answers", "shown", "requests"), stages)
@@ -243,7 +242,7 @@ def _worst(report: Report) -> Iterator[str]:
 def _audit(report: Report) -> Iterator[str]:
     yield from ("", "## History", "")
     rows = [
-        (_moment(event.at), code(event.actor), event.action, code(event.reason) if event.reason else "-") for event in report.audit
+        (moment(event.at), code(event.actor), event.action, code(event.reason) if event.reason else "-") for event in report.audit
     ]
     yield from table(("time", "who", "what", "why"), rows)
     yield from ("", "The sums behind every figure are in the JSON report (`aggregates`).")
@@ -255,7 +254,3 @@ def _shares(shares: dict[str, int]) -> str:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())) or "-"
-
-
-def _moment(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelctl.controlplane.figures.style import STYLE as FIGURE_STYLE
-from modelctl.controlplane.figures.svg import plain
+from modelctl.controlplane.figures.svg import holdable
 from modelctl.controlplane.report.content import Report
 from modelctl.controlplane.report.drawn import Drawn, age, moment
 from modelctl.controlplane.report.interval_drawings import slice_forest
@@ -77,11 +77,6 @@ def render(report: Report, room: Room, *, back: str = "") -> str:
     )
 
 
-def _shown(value: object) -> object:
-    """Text as a page can hold it; a figure is markup already."""
-    return plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -91,7 +86,7 @@ def _templates() -> Environment:
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=holdable,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,

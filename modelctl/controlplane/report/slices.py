@@ -19,7 +19,7 @@ from types import MappingProxyType
 import msgspec
 
 from modelctl.controlplane.judgement.comparison import Evidence, shared_stages
-from modelctl.controlplane.judgement.figures import figure, share
+from modelctl.controlplane.judgement.figures import figure, how_many, share
 from modelctl.controlplane.report.measure import Measure, measure
 from modelctl.statistics import arm_given_event, equal_shares, grid_betting
 from modelctl.statistics.arm_given_event import EventStage
@@ -271,8 +271,10 @@ def _end(bound: float) -> float | None:
 def _summary(found: list[Found], *, order: list[int], flagged: set[int]) -> str:
     if not found:
         return "No slice is compared."
-    few = f"{len(found):,} comparisons of slices, false discovery rate {FALSE_DISCOVERIES:.0%}"
+    few = f"{how_many(len(found), 'comparison')} of slices, false discovery rate {FALSE_DISCOVERIES:.0%}"
     if not flagged:
         return f"No slice stands out ({few}). That does not say that all are alike."
     first = found[order[0]]
-    return f"{len(flagged):,} stand out, first {first.named[0]} {first.named[1]} ({first.kind} of {first.candidate}; {few})."
+    stand = "stands" if len(flagged) == 1 else "stand"
+    what = f"{first.named[0]} {first.named[1]} ({first.kind} of {first.candidate}; {few})"
+    return f"{len(flagged):,} {stand} out, first {what}."

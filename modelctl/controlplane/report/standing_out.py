@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from modelctl.controlplane.judgement.figures import how_many
 from modelctl.controlplane.report.examples import SliceExamples
 from modelctl.controlplane.report.slices import FALSE_DISCOVERIES, Slice, Slices
 from modelctl.rollout import Rollout
@@ -56,7 +57,7 @@ def _sentence(cut: Slices | None, first: Sequence[StandsOut], *, rollout: Rollou
     if first:
         names = "; ".join(f"{one.dimension} {one.value}" for one in first)
         rest = f" and {more:,} more" if more else ""
-        few = f"{cut.compared:,} comparisons, false discovery rate {FALSE_DISCOVERIES:.0%}" if cut is not None else ""
+        few = f"{how_many(cut.compared, 'comparison')}, false discovery rate {FALSE_DISCOVERIES:.0%}" if cut is not None else ""
         return f"Not everywhere alike: {names}{rest} stand{'s' if len(first) == 1 and not more else ''} out ({few})."
     if not rollout.dimensions:
         return (
