@@ -109,6 +109,13 @@ def test_one_prediction_is_shown_with_both_answers_and_the_command_that_asks_aga
     assert main(["predictions", "--id", "r2", "--follow"]) == 2
 
 
+def test_a_quotation_mark_ends_no_filter(some: str) -> None:
+    asked = {"route": "fraud", "since": "1", "request_id": 'r1" or arm="a'}
+    answer = httpx.get(f"{some}/v1/predictions", params=asked)
+    assert answer.status_code == 422
+    assert "quotation mark" in answer.json()["detail"]
+
+
 @pytest.mark.usefixtures("some")
 def test_one_prediction_says_that_sampling_left_its_bodies_out(capsys: pytest.CaptureFixture[str], engine: Engine) -> None:
     store_prediction(engine, "9" * 32, request_body=b"", request_size=9, answer_body=b"", answer_size=9, bodies_kept=0)

@@ -1,5 +1,9 @@
 """The pure parts of the pages."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from time import sleep
+
 import pytest
 
 from modelctl.controlplane.dashboard.health import Standing, standing_of
@@ -56,6 +60,46 @@ def test_what_was_worked_out_is_kept_for_its_time_and_no_longer() -> None:
         kept.get(key, lambda: next(made), at=12)
     assert kept.get("b", lambda: 99, at=12) == 99
     assert kept.get("d", lambda: 99, at=12) != 99
+
+
+def test_what_many_ask_for_at_once_is_worked_out_once() -> None:
+    kept: Kept[int] = Kept(most=2, lasts=10)
+    asked, made = Barrier(8), list[int]()
+
+    def make() -> int:
+        sleep(0.2)
+        made.append(1)
+        return len(made)
+
+    def ask(_: int) -> int:
+        asked.wait(10)
+        return kept.get("a", make, at=0)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(ask, range(8))) == {1}
+    assert made == [1]
+
+
+def test_what_cannot_be_worked_out_fails_for_all_who_asked_and_is_tried_again() -> None:
+    kept: Kept[int] = Kept(most=2, lasts=10)
+    asked, tried = Barrier(4), list[int]()
+
+    def fail() -> int:
+        sleep(0.2)
+        tried.append(1)
+        raise InvalidInput("no")
+
+    def ask(_: int) -> str:
+        asked.wait(10)
+        try:
+            return str(kept.get("a", fail, at=0))
+        except InvalidInput as error:
+            return str(error)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(ask, range(4))) == {"no"}
+    assert tried == [1]
+    assert kept.get("a", lambda: 7, at=0) == 7
 
 
 @pytest.mark.parametrize(("wanted", "page"), [("", 1), ("2", 2), ("99", 3), ("0", 1), ("-1", 1), ("x", 1), ("9" * 40, 1)])

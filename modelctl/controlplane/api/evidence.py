@@ -165,6 +165,9 @@ def _search(query: PredictionQuery) -> Search:
     if not query.route:
         raise InvalidInput("`where` and `since` look through the predictions of one route: name it in `route`")
     named = (("arm", query.arm), ("outcome", query.outcome), ("request", query.request_id))
+    for name, value in named:
+        if value and '"' in value:
+            raise InvalidInput(f"{name} is {value!r}: beside `where` and `since` it cannot hold a quotation mark")
     where = " and ".join([f'{name}="{value}"' for name, value in named if value] + ([query.where] if query.where else []))
     return Search(route=query.route, where=where, since=query.since, cursor=query.cursor or "")
 
