@@ -6,6 +6,7 @@ from modelctl.cli.api import read, read_items
 from modelctl.cli.command import Session
 from modelctl.cli.exits import TimedOut, Undecided
 from modelctl.cli.quantities import duration
+from modelctl.cli.routes import address
 from modelctl.cli.target import RolloutRow, only_route
 from modelctl.errors import InvalidInput, ModelctlError, NotFound
 from modelctl.rollout import Phase
@@ -55,5 +56,6 @@ def latest(session: Session, route: str) -> RolloutRow:
     """The route's open rollout, else its last one. Raises NotFound without any."""
     found = read_items(session.api.get("/v1/rollouts", route=route, limit=1), RolloutRow)
     if not found:
+        session.api.get(address(route))  # says so when there is no such route
         raise NotFound(f"route {route!r} has had no rollout yet: start one with modelctl canary, shadow, blue-green or ab")
     return found[0]

@@ -260,6 +260,14 @@ def test_waiting_for_what_only_a_person_can_decide_is_3(catalog: "Double", model
     assert "modelctl promote fraud --force --reason WHY" in ran.err
 
 
+def test_waiting_on_a_route_that_does_not_exist_says_so(catalog: "Double", modelctl: "Run") -> None:
+    catalog.answers("GET", "/v1/rollouts", page())
+    catalog.refuses("GET", "/v1/routes/spam", code="not-found", detail="there is no route 'spam'; there are fraud")
+    ran = modelctl("status", "spam", "--wait", "promoted")
+    assert ran.code == 1
+    assert "there is no route 'spam'" in ran.err
+
+
 def test_waiting_for_a_promotion_that_was_rolled_back_is_1(catalog: "Double", modelctl: "Run") -> None:
     catalog.answers("GET", "/v1/rollouts", page(rollout(phase="rolled-back")))
     ran = modelctl("status", "--wait", "promoted")

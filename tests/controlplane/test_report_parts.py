@@ -15,6 +15,7 @@ from modelctl.controlplane.report.differences import difference_sample
 from modelctl.controlplane.report.latency_curves import POINTS, latency_curves
 from modelctl.controlplane.report.page import page
 from modelctl.controlplane.report.parts_markdown import over_time_lines
+from modelctl.errors import InvalidInput
 from modelctl.evidence import REQUEST_REDACTED
 from modelctl.gate import parse_gate
 from modelctl.statistics.quantiles import Histogram, quantile
@@ -68,6 +69,12 @@ def test_the_newest_requests_are_the_examples_and_the_same_question_is_asked_onc
     assert out.examples is not None
     amounts = [msgspec.json.decode(one.request_preview)["amount"] for one in out.examples.found]
     assert amounts == [7, 4, 3]
+
+
+def test_a_slice_of_what_is_no_dimension_is_refused_with_those_there_are(lite: Engine) -> None:
+    shadowed_by_device(lite)
+    with pytest.raises(InvalidInput, match="rollout 1 is not sliced by 'planet': its dimensions are device"):
+        report_of(lite, named=[("planet", "mars")])
 
 
 def test_a_slice_that_is_asked_for_has_its_examples_too(lite: Engine) -> None:

@@ -15,7 +15,7 @@ from modelctl.controlplane.report.disagreement import Disagreement, Surroundings
 from modelctl.controlplane.report.examples import SliceExamples, Wanted, chosen, examples_of, slice_command, wanted_of
 from modelctl.controlplane.report.over_time import looks_at
 from modelctl.controlplane.report.slices import slices
-from modelctl.errors import NotFound
+from modelctl.errors import InvalidInput, NotFound
 from modelctl.rollout import Rollout
 from modelctl.store import catalog, reading, samples
 from modelctl.store import engine as store
@@ -33,12 +33,15 @@ Slice = tuple[str, str, str]
 
 
 def findings(engine: Database, route: str, *, rollout: int | None = None, named: Sequence[Named] = ()) -> Findings:
-    """Everything for the report of the route's open rollout, else its last one, else the one asked for. Raises NotFound.
+    """Everything for the report of the route's open rollout, else its last one, else the one asked for.
+
+    Raises NotFound, and InvalidInput for a slice of what is no dimension of the rollout.
 
     `named` are slices, as dimension and value, that examples are wanted of beside those that stand out.
     """
     with store.reading(engine) as connection:
         chosen_ = _chosen(connection, route, rollout=rollout)
+        _check_named(chosen_, named)
         evidence, rows = evidence_of(connection, chosen_)
         cut = slices(evidence)
         wanted = wanted_of(cut, named, candidates=chosen_.candidates)
@@ -57,6 +60,14 @@ def findings(engine: Database, route: str, *, rollout: int | None = None, named:
             examples=_examples(connection, chosen_, wanted=wanted, around=around),
             numbers=_numbers(connection, evidence),
         )
+
+
+def _check_named(rollout: Rollout, named: Sequence[Named]) -> None:
+    known = [one.name for one in rollout.dimensions]
+    for dimension, _ in named:
+        if dimension not in known:
+            there = f"its dimensions are {', '.join(known)}" if known else "it has none; declare one: modelctl route dimension add"
+            raise InvalidInput(f"rollout {rollout.id} is not sliced by {dimension!r}: {there}")
 
 
 def _part(evidence: Evidence) -> Part:
