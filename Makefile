@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/modelctl demo
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow --timeout 900

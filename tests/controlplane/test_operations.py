@@ -309,7 +309,25 @@ def test_without_an_open_rollout_a_rollback_puts_the_previous_baseline_back(engi
     promoted(engine, "b")
     change = put_baseline_back(engine, "fraud", author=ANN)
     assert (change.subject.baseline, change.bereft, answers(engine)) == ("a", ("b",), {"a": 10_000})
-    assert put_baseline_back(engine, "fraud", author=ANN).subject.baseline == "b"
+
+
+def test_a_second_rollback_moves_no_traffic_and_says_how_to_go_on(lite: Engine) -> None:
+    populate(lite, "a", "b", "c")
+    promoted(lite, "b")
+    put_baseline_back(lite, "fraud", author=ANN)
+    refused_without_a_trace(lite, Conflict, "rolled back already, by ann", lambda: put_baseline_back(lite, "fraud", author=ANN))
+    promote = next(event for event in read_events(lite, "fraud", limit=100, cursor=None).items if event.action == "promote")
+    refused_without_a_trace(lite, Conflict, f"--to {promote.id}$", lambda: put_baseline_back(lite, "fraud", author=ANN))
+    assert put_baseline_back(lite, "fraud", author=ANN, to=promote.id).subject.baseline == "b"
+    promoted(lite, "c")
+    assert put_baseline_back(lite, "fraud", author=ANN).subject.baseline == "b"
+
+
+def test_a_rollback_typed_just_after_a_rollout_was_rolled_back_takes_no_promotion_back(lite: Engine) -> None:
+    populate(lite, "a", "b", "c")
+    promoted(lite, "b")
+    move(lite, start(lite, "shadow", candidates=("c",)).subject.id, Verb.ROLLBACK)
+    refused_without_a_trace(lite, Conflict, "'b' answers everything", lambda: put_baseline_back(lite, "fraud", author=ANN))
 
 
 def test_a_rollback_to_an_event_puts_the_baseline_of_that_event_back(lite: Engine) -> None:

@@ -13,7 +13,7 @@ from modelctl.policy import Admission, Breaker
 from modelctl.store import catalog as store
 from modelctl.store.catalog import Catalog, Event, RouteEntry
 from modelctl.store.engine import writing
-from modelctl.store.reading import baseline_events
+from modelctl.store.reading import baseline_events, events
 from modelctl.traffic import Capture
 
 
@@ -73,6 +73,7 @@ def put_baseline_back(
 ) -> Change[RouteEntry]:
     """The baseline that stood before the last change of it, or the one that stood after event `to`. For no open rollout.
 
+    Without `to` only once: whoever types it a second time, or just after automation did, has what was wanted already.
     Raises NotFound, StaleRevision, and Conflict with the reason when there is nothing to go back to.
     """
     with writing(engine) as connection:
@@ -80,7 +81,10 @@ def put_baseline_back(
         entry = before.route(name)
         check_revision(f"route {name!r}", wanted=revision, current=entry.revision)
         refuse_open_rollout(before, name)
-        baseline = _earlier_baseline(entry, baseline_events(connection, name), to=to)
+        changes = baseline_events(connection, name)
+        if to is None:
+            _refuse_again(entry, changes, done=events(connection, {"route": name, "action": "rollback"}, limit=1).items)
+        baseline = _earlier_baseline(entry, changes, to=to)
         _check_registered(before, baseline)
         changed, after = repoint(connection, before, route=entry, baseline=baseline)
         event = route_event("rollback", changed, author=author, baseline_from=entry.baseline)
@@ -126,6 +130,21 @@ def check_address_free(catalog: Catalog, wanted: RouteEntry) -> None:
         if route.name != wanted.name and (route.host, route.path) == (wanted.host, wanted.path):
             where = f"{wanted.host or 'any host'}{wanted.path}"
             raise Conflict(f"route {route.name!r} has the address {where} already: one address has one route; choose another path")
+
+
+def _refuse_again(route: RouteEntry, changes: Sequence[Event], *, done: Sequence[Event]) -> None:
+    """Raises Conflict when the newest rollback is not older than the newest change of the baseline."""
+    if not changes or not done or done[0].id < changes[0].id:
+        return
+    other = next((event for event in changes if event.detail["baseline_to"] != route.baseline), None)
+    further = ""
+    if other is not None:
+        command = f"modelctl rollback {route.name} --to {other.id}"
+        further = f"; to put {other.detail['baseline_to']!r} back all the same: {command}"
+    raise Conflict(
+        f"route {route.name!r} was rolled back already, by {done[0].actor} (event {done[0].id}), and nothing was promoted since: "
+        f"{route.baseline!r} answers everything{further}"
+    )
 
 
 def _earlier_baseline(route: RouteEntry, events: Sequence[Event], *, to: int | None) -> str:
