@@ -101,6 +101,7 @@ class Row(msgspec.Struct, frozen=True):
     harm_lower: float | None = None
     harm_upper: float | None = None
     forecast: str = ""
+    source: str = ""
     companion: Companion | None = None
 
 

@@ -14,6 +14,13 @@ from modelctl.cli.report_details_answer import Details, FieldTable, LabelMix, Me
 MOST = 20
 
 
+def method_lines(rows: Sequence[Row]) -> Iterator[Text]:
+    """Where the formula and the paper of each method are."""
+    found = dict.fromkeys(f"{row.method}: {row.source}" for row in rows if row.source)
+    if found:
+        yield line(f"How it is computed: {'; '.join(found)}", style="dim")
+
+
 def companion_lines(rows: Sequence[Row]) -> Iterator[Text]:
     """What methods for one look say of the same sums, in grey: nothing is decided by them."""
     for row in rows:

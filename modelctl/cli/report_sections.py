@@ -12,7 +12,7 @@ from modelctl.cli.funnel import funnel_lines
 from modelctl.cli.output import line, plain, table
 from modelctl.cli.quantities import count, duration, moment, number, percent, rate
 from modelctl.cli.report_answer import Confusion, Numbers, Report, Trust
-from modelctl.cli.report_details import companion_lines, detail_parts, truth_parts
+from modelctl.cli.report_details import companion_lines, detail_parts, method_lines, truth_parts
 from modelctl.cli.report_examples import standing_out_parts
 from modelctl.cli.report_paths import difference_lines, history_parts, over_time_parts, paired_latency_lines
 from modelctl.cli.report_tables import (
@@ -46,6 +46,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     if gates is not None:
         yield from _section("Gates", gates)
     yield from _section("Decision table", decision_table(report.rows), empty="nothing is compared yet")
+    yield from method_lines(report.rows)
     yield from companion_lines(report.rows)
     yield from _needs(report)
     yield from over_time_parts(report)

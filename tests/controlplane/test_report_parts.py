@@ -165,6 +165,15 @@ def test_metrics_of_too_many_minutes_have_no_path_and_the_report_says_so(engine:
         assert found.without_path in text
 
 
+def test_the_page_says_of_each_method_where_it_is_explained(engine: Engine) -> None:
+    shadowed_by_device(engine, GATE)
+    found = report_of(engine)
+    named = {(row.method, row.source) for row in found.rows if row.source}
+    assert named
+    shown = page(found)
+    assert all(f"{method}: {source}" in shown for method, source in named)
+
+
 def test_latency_curves_reach_all_and_keep_the_tail_where_there_are_many_buckets() -> None:
     spread = {f"candidate:{index}": 1 + index % 3 for index in range(100, 400)}
     sums = counts("b", "pair_latency", spread | {"baseline:500": 9, "baseline:zero": 1})

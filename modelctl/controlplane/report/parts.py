@@ -63,10 +63,17 @@ def _decision(report: Report) -> Part:
     return Part(
         name="decision",
         title="The decision",
+        sentences=_methods(report.rows),
         figures=(*(() if forest is None else (forest,)), *other_forests(report.rows)),
         tables=tuple(_decision_tables(report.rows)),
         empty="" if report.rows else "Nothing is compared yet.",
     )
+
+
+def _methods(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Where the formula and the paper of each method are."""
+    found = dict.fromkeys(f"{row.method}: {row.source}" for row in rows if row.source)
+    return (f"How it is computed: {'; '.join(found)}",) if found else ()
 
 
 def _decision_tables(rows: Sequence[Row]) -> Iterator[Listed]:
