@@ -425,3 +425,9 @@ def test_beside_a_row_stands_what_is_valid_for_one_look_only(control: "Double", 
     grey = Companion(method="newcombe", unit="share", estimate=0.04, lower=0.03, upper=None, p=0.002, n=980, source="")
     out = shown_report(control, modelctl, report=replaced(REPORT, rows=(row(companion=grey),)))
     assert "failures on the same requests: newcombe 4%, 3% to unbounded, p 0.002 (valid for one look only)" in out
+
+
+def test_below_the_table_stands_once_where_each_method_is_explained(control: "Double", modelctl: "Run") -> None:
+    paired = row(method="grid-betting", source="docs/statistics.md#the-same-requests-pairs")
+    out = shown_report(control, modelctl, report=replaced(REPORT, rows=(paired, paired, row())))
+    assert out.count("How it is computed: grid-betting: docs/statistics.md#the-same-requests-pairs") == 1
